@@ -1,0 +1,1 @@
+"""The scan: one variant at a time, in every encoding, under covariates and population structure."""

@@ -1,0 +1,1 @@
+"""The claims, each re-made by one command."""

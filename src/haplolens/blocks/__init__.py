@@ -1,0 +1,1 @@
+"""Haploblocks: linkage disequilibrium, and where its runs begin and end."""

@@ -1,0 +1,1 @@
+"""The nouns: what flows through the house. No file is opened here."""

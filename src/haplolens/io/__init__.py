@@ -1,0 +1,1 @@
+"""Files to nouns and back. Genotype and result files are opened here and nowhere else."""

@@ -1,0 +1,1 @@
+"""Pictures: plots and the one-file HTML report."""
