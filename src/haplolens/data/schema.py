@@ -1,7 +1,7 @@
 """The vocabulary: each column of our tables once, with what it means.
 
-Positions ``pos`` are 1-based; blocks and regions run from ``start`` to ``end``, 1-based and closed. Effects are
-per copy of ALT (or per step of the named encoding, ALT being the allele that is counted).
+Positions ``pos`` are 1-based; blocks and regions run from ``start`` to ``end``, 1-based and closed. Effects
+are per copy of ALT (or per step of the named encoding, ALT being the allele that is counted).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BLOCK_COLUMNS = {
     "start": "first base, 1-based",
     "end": "last base, included",
     "n_variants": "variants of the cohort inside",
-    "method": "what drew it: gabriel, fourgamete, recombination, fixed, file, ld, or gap (between detected blocks)",
+    "method": "what drew it: gabriel, fourgamete, recombination, fixed, file, ld, or gap (between blocks)",
 }
 
 ASSOCIATION_COLUMNS = {
@@ -51,7 +51,7 @@ ASSOCIATION_COLUMNS = {
     **{f"nlog10p_{e}": "-log10 p, exact where p underflows" for e in ENCODINGS},
     "p_genotypic": "2-df test of the three genotypes",
     "p_any_encoding": "ACAT of the four 1-df and the 2-df p-values",
-    "code": "empty, or why a test is missing or special: monomorphic, rare, collinear, no_convergence, firth, score",
+    "code": "why a test is missing or special: monomorphic, rare, collinear, no_convergence, firth, score",
 }
 
 VARIANTS_TSV = (
@@ -70,6 +70,20 @@ BLOCKS_TSV = (
 
 CREDIBLE_SETS_TSV = ("cs_id", "block_id", "coverage", "purity", "size", "effect_mode", "variants")
 """Columns of ``credible_sets.tsv``, in order."""
+
+ASSOCIATION_TSV = (
+    "chromosome", "base_pair_location", "effect_allele", "other_allele", "beta", "standard_error",
+    "effect_allele_frequency", "p_value", "neg_log_10_p_value", "rsid", "n", "n_cases", "n_controls",
+    *(f"{statistic}_{encoding}" for encoding in ENCODINGS for statistic in ("beta", "se", "p")),
+    "p_genotypic", "code",
+)  # fmt: skip
+"""Columns of ``association.tsv.gz``: GWAS-SSF first (additive; effect allele = ALT), then every encoding."""
+
+CONDITIONAL_TSV = (
+    "region_id", "step", "rsid", "chromosome", "position", "ref", "alt", "encoding", "beta", "se",
+    "p_value", "p_marginal",
+)  # fmt: skip
+"""Columns of ``conditional.tsv``, in order."""
 
 EFFECT_MODES = (*ENCODINGS, "unresolved")
 """Modes of action, relative to ALT; `unresolved` where the data cannot tell the encodings apart."""
@@ -108,5 +122,6 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str) -> N
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(
-            f"table `{name}` lacks the column(s) {', '.join(missing)}; it has {', '.join(map(str, table.columns))}"
+            f"table `{name}` lacks the column(s) {', '.join(missing)}; "
+            f"it has {', '.join(map(str, table.columns))}"
         )
