@@ -67,7 +67,8 @@ class Cohort:
         return list(dict.fromkeys(self.variants["chrom"]))
 
     def __repr__(self) -> str:
-        return f"Cohort({self.n_samples:,} samples x {self.n_variants:,} variants, {len(self.chroms)} chromosomes)"
+        shape = f"{self.n_samples:,} samples x {self.n_variants:,} variants"
+        return f"Cohort({shape}, {len(self.chroms)} chromosomes)"
 
     def __getitem__(self, key: tuple) -> Cohort:
         """``cohort[rows, columns]``: a slice, positions or a boolean mask for each axis."""

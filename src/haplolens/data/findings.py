@@ -59,10 +59,11 @@ class Findings:
         Tables with the columns of ``variants.tsv``, ``blocks.tsv`` and ``credible_sets.tsv`` (`data.schema`),
         sorted as those files are.
     association
-        One row per variant of the cohort, in the cohort's order: ``chrom pos id ref alt`` and the columns of
+        One row per variant, in the cohort's order: ``chrom pos id ref alt`` and the columns of
         `schema.ASSOCIATION_COLUMNS`.
     conditional
-        Stepwise conditional selection: ``region_id step chrom pos id ref alt encoding beta se p_value p_marginal``.
+        Stepwise conditional selection: ``region_id step chrom pos id ref alt encoding beta se p_value
+        p_marginal``.
     regions
         Fine-mapped regions, strongest first.
     summary

@@ -1,1 +1,1 @@
-"""The statistics of causes: regions, encoding-aware SuSiE, credible sets, ranking. Never imports a network."""
+"""The statistics of causes: regions, encoding-aware SuSiE, credible sets, ranking. Imports no network."""

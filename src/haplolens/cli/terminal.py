@@ -1,0 +1,82 @@
+"""What a person sees: the plan, a bar per step, tables, the next thing to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from haplolens.progress import Need, Reporter
+
+OUT = Console()
+ERR = Console(stderr=True)
+
+
+class TerminalReporter(Reporter):
+    """Draws on standard error, so that standard output holds results alone."""
+
+    def plan(self, needs: Sequence[Need], notes: Sequence[str]) -> None:
+        """See `Reporter.plan`."""
+        table = Table("step", "what is held", "memory", title="plan", title_justify="left")
+        for need in needs:
+            table.add_row(need.step, need.what, human_bytes(need.n_bytes))
+        ERR.print(table)
+        for note in notes:
+            self.note(note)
+
+    def note(self, text: str) -> None:
+        """See `Reporter.note`."""
+        ERR.print(f"  {text}", highlight=False)
+
+    @contextmanager
+    def step(self, name: str, total: int) -> Iterator[Any]:
+        """See `Reporter.step`."""
+        columns = [TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+        with Progress(*columns, console=ERR) as bars:
+            task = bars.add_task(name, total=total or None)
+            yield lambda done: bars.advance(task, done)
+            bars.update(task, total=bars.tasks[0].completed or 1, completed=bars.tasks[0].completed or 1)
+
+
+def human_bytes(n_bytes: float) -> str:
+    """``1.5 GiB``."""
+    for unit in ("B", "KiB", "MiB"):
+        if n_bytes < 1024:
+            return f"{n_bytes:.0f} {unit}"
+        n_bytes /= 1024
+    return f"{n_bytes:.1f} GiB"
+
+
+def show_table(title: str, rows: Sequence[dict], columns: Sequence[str]) -> None:
+    """Print rows as a table."""
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(cell(row.get(column)) for column in columns))
+    OUT.print(table)
+
+
+def cell(value: Any) -> str:
+    """A value as a reader wants it: four digits, empty where missing."""
+    if value is None or value != value:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def show_json(value: Any) -> None:
+    """Print a result as JSON, on standard output and nothing beside it."""
+    OUT.print_json(json.dumps(value, default=str))
+
+
+def say(text: str) -> None:
+    """One line of result."""
+    OUT.print(text, highlight=False, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """One line of error."""
+    ERR.print(f"[red]error:[/] {text}", highlight=False, soft_wrap=True)

@@ -1,0 +1,102 @@
+"""What a run has finished, on disk, so that `--resume` loses only the step under way.
+
+A step's result is a dict of tables, arrays and plain values. Each is written to a temporary name and renamed,
+so a file that exists is a file that is whole. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+State = dict[str, Any]
+"""Tables, arrays and JSON values by name."""
+
+
+class Checkpoint:
+    """Finished steps of one run.
+
+    Parameters
+    ----------
+    folder
+        Where they are kept; None keeps nothing, and every step runs.
+    fingerprint
+        Parameters and input digests. Steps of a run with another fingerprint are never taken up.
+    """
+
+    def __init__(self, folder: Path | None, fingerprint: str = "") -> None:
+        self.folder, self.fingerprint = folder, fingerprint
+
+    def step(self, name: str, compute: Callable[[], State]) -> State:
+        """Result of step ``name``: read back if it was finished by the same run, else computed and kept."""
+        if self.folder is None:
+            return compute()
+        path = self.folder / f"{name}.npz"
+        if path.exists():
+            state = _load(path)
+            if state.pop("__fingerprint__") == self.fingerprint:
+                return state
+        state = compute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _save(path, {**state, "__fingerprint__": self.fingerprint})
+        # Read back, so that an uninterrupted run continues from the same bytes as a resumed one.
+        state = _load(path)
+        state.pop("__fingerprint__")
+        return state
+
+
+def _save(path: Path, state: State) -> None:
+    arrays: dict[str, np.ndarray] = {}
+    layout: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, pd.DataFrame):
+            layout[name] = {"table": list(value.columns)}
+            for column in value.columns:
+                _put(arrays, f"{name}/{column}", value[column].to_numpy())
+        elif isinstance(value, np.ndarray):
+            layout[name] = {"array": True}
+            _put(arrays, name, value)
+        else:
+            layout[name] = {"json": value}
+    arrays["__layout__"] = np.array(json.dumps(layout))
+    partial = path.with_suffix(".partial")
+    with open(partial, "wb") as handle:
+        np.savez(handle, **arrays)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(partial, path)
+
+
+def _put(arrays: dict[str, np.ndarray], name: str, values: np.ndarray) -> None:
+    """Store a column; text goes as fixed-width text beside a mask of what is missing."""
+    if values.dtype.kind in "OTSU":
+        missing = pd.isna(values)
+        arrays[f"{name}/missing"] = missing
+        values = np.where(missing, "", values).astype(str)
+    arrays[name] = values
+
+
+def _load(path: Path) -> State:
+    with np.load(path, allow_pickle=False) as stored:
+        layout = json.loads(str(stored["__layout__"]))
+
+        def get(name: str) -> np.ndarray:
+            values = stored[name]
+            if f"{name}/missing" in stored.files:
+                values = values.astype(object)
+                values[stored[f"{name}/missing"]] = None
+            return values
+
+        state: State = {}
+        for name, how in layout.items():
+            if "table" in how:
+                state[name] = pd.DataFrame({column: get(f"{name}/{column}") for column in how["table"]})
+            else:
+                state[name] = get(name) if "array" in how else how["json"]
+    return state

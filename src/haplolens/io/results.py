@@ -1,0 +1,123 @@
+"""A results folder: never half written, never overwritten by accident.
+
+Everything is made in ``<folder>/.haplolens`` and moved into place when it is whole; ``run.json`` comes last, so
+a folder with a ``run.json`` is a finished run.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from haplolens.errors import HaplolensError, OutputError
+
+WORK = ".haplolens"
+
+
+class ResultsFolder:
+    """Where a run writes.
+
+    Parameters
+    ----------
+    folder
+        Path asked for by the user.
+    force
+        Replace an earlier run there (only a folder that a run made, or an empty one).
+    resume
+        Go on with an unfinished run there.
+
+    Raises
+    ------
+    OutputError
+        If the folder exists and neither ``force`` nor ``resume`` is given, or is not one of ours.
+    """
+
+    def __init__(self, folder: str | Path, *, force: bool = False, resume: bool = False) -> None:
+        self.folder = Path(folder)
+        self.work = self.folder / WORK
+        self._created = not self.folder.exists()
+        if self.folder.exists() and not self.folder.is_dir():
+            raise OutputError(f"`{folder}` is a file, expected a folder. Give another --out.")
+        if not self._created and any(self.folder.iterdir()):
+            self._claim(force, resume)
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot create `{folder}`: {error.strerror}. Give another --out.") from None
+
+    def _claim(self, force: bool, resume: bool) -> None:
+        ours = self.work.exists() or (self.folder / "run.json").exists()
+        if resume and ours:
+            return
+        if not force:
+            raise OutputError(
+                f"`{self.folder}` exists and is not empty. Give another --out, --force to replace an earlier "
+                "run there, or --resume to go on with an unfinished one."
+            )
+        if not ours:
+            raise OutputError(
+                f"`{self.folder}` was not made by haplolens (it has no run.json), so --force will not delete it. "
+                "Give another --out or empty it yourself."
+            )
+        shutil.rmtree(self.folder)
+
+    @property
+    def finished(self) -> dict | None:
+        """The manifest of a finished run, or None."""
+        path = self.folder / "run.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Turn a full disk into one line, and leave nothing behind where the input could not be used."""
+        try:
+            yield
+        except HaplolensError:
+            if self._created:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OutputError(
+                    f"the disk of `{self.folder}` is full. Free some space and run the same line with --resume."
+                ) from None
+            raise
+
+    def draft(self, name: str) -> Path:
+        """A fresh, empty folder to write results into before `publish`."""
+        path = self.work / "draft" / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        return path
+
+    def publish(self, draft: Path, name: str) -> list[Path]:
+        """Move each finished file of ``draft`` to its place; ``name`` is a subfolder, or empty."""
+        target = self.folder / name
+        target.mkdir(parents=True, exist_ok=True)
+        placed = []
+        for file in sorted(draft.iterdir()):
+            os.replace(file, target / file.name)
+            placed.append(target / file.name)
+        return placed
+
+    def finish(self, manifest: dict) -> None:
+        """Write ``run.json`` and remove what was only needed to resume."""
+        draft = self.work / "run.json"
+        draft.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        os.replace(draft, self.folder / "run.json")
+        shutil.rmtree(self.work)
+
+
+def digests(paths: Iterable[str | Path]) -> list[dict]:
+    """``{"file": name, "sha256": ...}`` of each file, names only, so that moving a folder changes nothing."""
+    found = []
+    for path in map(Path, paths):
+        with open(path, "rb") as handle:
+            found.append({"file": path.name, "sha256": hashlib.file_digest(handle, "sha256").hexdigest()})
+    return found

@@ -1,0 +1,218 @@
+"""`run`: the main job on files. It reads, plans, resumes, writes, and leaves a manifest."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from haplolens.config import nearest
+from haplolens.data.findings import Findings
+from haplolens.errors import ConfigError
+from haplolens.io.blockfiles import read_blocks
+from haplolens.io.checkpoint import Checkpoint
+from haplolens.io.export import read_findings, write_findings
+from haplolens.io.genotypes import input_files
+from haplolens.io.maps import read_genes, read_genetic_map, read_known_hits
+from haplolens.io.results import ResultsFolder, digests
+from haplolens.loading import Loaded, load
+from haplolens.parallel import available_threads
+from haplolens.pipeline import identify
+from haplolens.plan import plan
+from haplolens.progress import Reporter
+from haplolens.report.html import write_report
+
+BLOCK_METHODS = ("gabriel", "fourgamete", "recombination", "fixed")
+LIBRARIES = ("haplolens", "numpy", "scipy", "pandas", "scikit-learn", "pgenlib", "cyvcf2")
+FILE_OPTIONS = (
+    "genetic_map", "genes", "known_hits", "blocks", "covariates_file", "keep", "remove", "extract", "exclude",
+)  # fmt: skip
+READERS = {
+    "genetic_map": read_genetic_map,
+    "genes": read_genes,
+    "known_hits": read_known_hits,
+    "blocks": read_blocks,
+}
+
+
+def run(
+    genotypes: str | Path | Sequence[str | Path],
+    *,
+    traits: str | Path,
+    trait: str,
+    out: str | Path,
+    blocks: str | None = None,
+    genetic_map: str | Path | None = None,
+    genes: str | Path | None = None,
+    known_hits: str | Path | None = None,
+    predict: bool = True,
+    threads: int | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    force: bool = False,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> dict[str, Findings]:
+    """Genotype and trait files in, a folder of results out.
+
+    Parameters
+    ----------
+    genotypes
+        VCF/BCF (one file or several), PLINK 1 bed, PLINK 2 PGEN or BGEN.
+    traits, trait
+        Table of traits; one name, several with commas, or "all". With several, each has a folder in ``out``.
+    out
+        Results folder; must not exist unless ``force`` or ``resume``.
+    blocks
+        "gabriel", "fourgamete", "recombination", "fixed" or a file of blocks. By default "recombination" with a
+        genetic map, else "gabriel".
+    genetic_map, genes, known_hits
+        Files: recombination map, genes, known associations.
+    predict
+        Cross-validate a predictor too (none is built in yet; nothing happens).
+    threads
+        Workers; None takes all processors. Results do not depend on it.
+    seed
+        Of everything random.
+    resume, force
+        Go on with an unfinished run; replace a finished one.
+    **options
+        Those of `loading.load` and `pipeline.identify`.
+
+    Returns
+    -------
+    dict of Findings
+        By trait.
+
+    Raises
+    ------
+    InputError, AlignmentError, ConfigError, OutputError
+        In one line: what is wrong, where, what to do. Nothing is left half written.
+    """
+    check_options(options)
+    reporter, threads = reporter or Reporter(), threads or available_threads()
+    files = {"genetic_map": genetic_map, "genes": genes, "known_hits": known_hits}
+    if blocks is not None and blocks not in BLOCK_METHODS:
+        files["blocks"] = blocks
+    parameters = {"trait": trait, "blocks": blocks, "predict": predict, "seed": seed} | options
+    provenance = {
+        "versions": _versions(),
+        "parameters": {name: _plain(value) for name, value in parameters.items()},
+        "seed": seed,
+        "inputs": digests([*input_files(genotypes), traits, *_paths(files), *_paths(options)]),
+        "build": options.get("build"),
+    }
+    folder = ResultsFolder(out, force=force, resume=resume)
+    if resume and folder.finished and _same(folder.finished, provenance):
+        return {
+            name: read_findings(folder.folder / where) for name, where in folder.finished["traits"].items()
+        }
+    started = time.time()
+    with folder.guarded():
+        tables = {name: READERS[name](path) for name, path in files.items() if path is not None}
+        loaded = load(
+            genotypes, traits=traits, trait=trait, workdir=folder.work, threads=threads, reporter=reporter,
+            **_meant_for(load, options),
+        )  # fmt: skip
+        reporter.plan(plan(loaded.cohort, loaded.traits, threads), loaded.notes)
+        found = identify(
+            loaded.cohort, loaded.traits, threads=threads, seed=seed, reporter=reporter,
+            checkpoint=Checkpoint(folder.work / "steps", json.dumps(provenance, sort_keys=True)),
+            blocks=tables.pop("blocks", blocks or ("recombination" if genetic_map else "gabriel")),
+            **tables, **_meant_for(identify, options),
+        )  # fmt: skip
+        found = {name: _complete(answer, loaded, provenance) for name, answer in found.items()}
+        places = _write(found, loaded, folder, reporter)
+        folder.finish(provenance | {"traits": places} | _circumstances(started))
+    return found
+
+
+def _write(
+    found: dict[str, Findings], loaded: Loaded, folder: ResultsFolder, reporter: Reporter
+) -> dict[str, str]:
+    """Write each trait's files and move them into place; returns the subfolder of each trait."""
+    places = {name: "" if len(found) == 1 else _folder_name(name) for name in found}
+    with reporter.step("write results", len(found)) as advance:
+        for name, answer in found.items():
+            draft = folder.draft(places[name] or "all")
+            write_findings(answer, loaded.cohort, draft)
+            write_report(answer, draft / "report.html")
+            folder.publish(draft, places[name])
+            advance(1)
+    return places
+
+
+def _complete(answer: Findings, loaded: Loaded, provenance: dict) -> Findings:
+    """Findings with what only the files know: the join, QC, and where everything came from."""
+    summary = answer.summary | {"join": loaded.join, "qc": loaded.qc}
+    return replace(answer, summary=summary, provenance=provenance)
+
+
+def option_defaults() -> dict[str, Any]:
+    """Every option of `run`, gathered from the signatures it is made of: the only list of defaults."""
+    gathered: dict[str, Any] = {}
+    for function in (load, identify, run):
+        for name, parameter in inspect.signature(function).parameters.items():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in (
+                "reporter",
+                "workdir",
+                "checkpoint",
+            ):
+                gathered[name] = parameter.default
+    return gathered
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Raise `ConfigError` for an option that `run` does not have, naming the nearest one that it has."""
+    allowed = option_defaults()
+    for name in options:
+        if name not in allowed:
+            raise ConfigError(f"`{name}` is no option of `run`{nearest(name, allowed) or '.'}")
+
+
+def _meant_for(function: Callable, options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name in inspect.signature(function).parameters}
+
+
+def _paths(options: dict[str, Any]) -> list[Path]:
+    """Files among the options."""
+    return [Path(options[name]) for name in FILE_OPTIONS if options.get(name)]
+
+
+def _plain(value: Any) -> Any:
+    """An option as JSON keeps it: paths by name, so that moving a folder changes nothing."""
+    if isinstance(value, Path):
+        return value.name
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _same(manifest: dict, provenance: dict) -> bool:
+    return all(manifest.get(name) == json.loads(json.dumps(value)) for name, value in provenance.items())
+
+
+def _folder_name(trait: str) -> str:
+    """A trait's name as a folder."""
+    return re.sub(r"[^\w.+-]+", "_", trait)
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
+
+
+def _circumstances(started: float) -> dict:
+    """What may differ between two runs of the same: when, where, how long. In ``run.json`` alone."""
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 1),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
