@@ -48,8 +48,8 @@ class Cohort:
                 f"tables say {shape[0]} samples x {shape[1]} variants, genotypes say "
                 f"{self.genotypes.n_samples} x {self.genotypes.n_variants}"
             )
-        for table in (self.variants, self.samples):
-            table.reset_index(drop=True, inplace=True)
+        for name in ("variants", "samples"):
+            object.__setattr__(self, name, getattr(self, name).reset_index(drop=True))
 
     @property
     def n_samples(self) -> int:
