@@ -32,7 +32,9 @@ def names(value: str | None) -> list[str]:
 
 Genotypes = Annotated[
     list[Path],
-    typer.Argument(help="VCF/BCF (one file or one per chromosome), PLINK .bed, .pgen or .bgen.", show_default=False),
+    typer.Argument(
+        help="VCF/BCF (one file or one per chromosome), PLINK .bed, .pgen or .bgen.", show_default=False
+    ),
 ]
 Traits = Annotated[
     Path, typer.Option("--traits", help="Table of traits (TSV, CSV or PLINK .pheno).", show_default=False)
@@ -56,26 +58,41 @@ Exclude = Annotated[Path | None, typer.Option("--exclude", help="File of variant
 Chrom = Annotated[str, typer.Option("--chr", help="Chromosomes: 1,2,X.")]
 Region = Annotated[str | None, typer.Option("--region", help="6:31480875-31603888 (1-based, closed).")]
 MinMaf = Annotated[float, typer.Option("--min-maf", help="Smallest minor allele frequency.")]
-MaxMissing = Annotated[float, typer.Option("--max-missing", help="Largest share of missing calls of a variant.")]
+MaxMissing = Annotated[
+    float, typer.Option("--max-missing", help="Largest share of missing calls of a variant.")
+]
+MaxSampleMissing = Annotated[
+    float, typer.Option("--max-sample-missing", help="Largest share of missing calls of a sample.")
+]
 Hwe = Annotated[float | None, typer.Option("--hwe", help="Smallest Hardy-Weinberg mid-p (off by default).")]
 MinInfo = Annotated[float | None, typer.Option("--min-info", help="Smallest imputation quality.")]
 Build = Annotated[str | None, typer.Option("--build", help="Genome build, recorded and checked: GRCh38.")]
 Structure = Annotated[str, typer.Option("--structure", help="auto, none, pcs or mixed.")]
-Loco = Annotated[bool, typer.Option("--loco/--no-loco", help="Leave the tested chromosome out of the kinship.")]
+Loco = Annotated[
+    bool, typer.Option("--loco/--no-loco", help="Leave the tested chromosome out of the kinship.")
+]
 ForceMixed = Annotated[bool, typer.Option("--force-mixed", help="Exact mixed model up to 20,000 samples.")]
 Condition = Annotated[str, typer.Option("--condition", help="Variants to adjust for: rs1,rs2.")]
 Exact = Annotated[bool, typer.Option("--exact", help="Full logistic fit for every variant.")]
 Blocks = Annotated[
     str | None,
-    typer.Option("--blocks", help="gabriel, fourgamete, recombination, fixed or FILE (default gabriel).", show_default=False),
+    typer.Option(
+        "--blocks",
+        help="gabriel, fourgamete, recombination, fixed or FILE (default gabriel).",
+        show_default=False,
+    ),
 ]
 BlockRule = Annotated[str, typer.Option("--block-rule", help="With recombination: mean10, gauss5 or bp.")]
 BlocksMaxKb = Annotated[
     float | None,
-    typer.Option("--blocks-max-kb", help="Longest block; by default from the variants' spacing.", show_default=False),
+    typer.Option(
+        "--blocks-max-kb", help="Longest block; by default from the variants' spacing.", show_default=False
+    ),
 ]
 GeneticMap = Annotated[Path | None, typer.Option("--map", help="Recombination map; draws blocks from it.")]
-Genes = Annotated[Path | None, typer.Option("--genes", help="Genes (chrom start end name), to name the nearest.")]
+Genes = Annotated[
+    Path | None, typer.Option("--genes", help="Genes (chrom start end name), to name the nearest.")
+]
 KnownHits = Annotated[Path | None, typer.Option("--known-hits", help="Known associations, to mark them.")]
 Coverage = Annotated[float, typer.Option("--coverage", help="Posterior mass of a credible set.")]
 Posterior = Annotated[str, typer.Option("--posterior", help="susie: encoding-aware sum of single effects.")]
@@ -88,7 +105,9 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier run in --out.")]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", help="TOML: a section per verb, a key per option.", is_eager=True, callback=_configure),
+    typer.Option(
+        "--config", help="TOML: a section per verb, a key per option.", is_eager=True, callback=_configure
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show a traceback where something fails.")]
