@@ -36,7 +36,7 @@ def take_out(null: ChromosomeNull, columns: np.ndarray) -> ChromosomeNull:
         return out - (out @ basis.T) @ basis
 
     y = null.y - basis.T @ (basis @ null.y)
-    return replace(null, y=y, project=project, df=null.df - len(basis))
+    return replace(null, y=y, project=project, df=null.df - len(basis), refit=None)
 
 
 def orthonormal(rows: np.ndarray, size: np.ndarray) -> np.ndarray:

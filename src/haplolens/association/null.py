@@ -9,8 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+
+
+class Refitted(NamedTuple):
+    """Better tests of k variants than the null model's own closed form gives; NaN where there is none.
+
+    ``beta``, ``se``, ``p``, ``nlog10p`` (k, 4) in the order of `ENCODINGS`; ``nlog10p_genotypic`` (k,), all NaN
+    where the two-degree test is not improved.
+    """
+
+    beta: np.ndarray
+    se: np.ndarray
+    p: np.ndarray
+    nlog10p: np.ndarray
+    nlog10p_genotypic: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +45,19 @@ class ChromosomeNull:
     df
         n minus the rank of the covariates.
     plain
-        True where ``project`` does nothing but take the covariates out (identity weights): the fast exact scan,
-        which drops missing genotypes variant by variant, may be used.
+        True where samples are independent given covariates and offset: the fast exact scan, which drops missing
+        genotypes variant by variant, may be used. For binary traits the scan then fits its own logistic models
+        (with ``offset`` in the linear predictor); for quantitative ones ``project`` only takes covariates out.
     offset
         (n,) polygenic prediction to subtract from the raw trait before the fast scan (ridge LOCO), else zeros.
     mu
         (n,) fitted probabilities (binary traits), else None.
+    refit
+        Takes mean-filled het and hom (k, n) and tests these variants better than the closed form: the variance ratio
+        fitted to each (mixed, quantitative), or saddle-point p-values (mixed, binary). None where there is
+        nothing better. It knows the covariates of the null model alone: drop it when more are taken out.
+    refit_below
+        Variants with a closed-form p below this in any encoding are worth it.
     """
 
     y: np.ndarray
@@ -44,6 +66,8 @@ class ChromosomeNull:
     plain: bool
     offset: np.ndarray
     mu: np.ndarray | None = None
+    refit: Callable[[np.ndarray, np.ndarray], Refitted] | None = None
+    refit_below: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,5 +50,21 @@ def _count(model: NullModel, seen: np.ndarray, n: np.ndarray, het: np.ndarray, h
     return Counts(n, counts.het, counts.hom, counts.spread, cases=seen @ model.y)
 
 
-def refine(tests: EncodingTests, indicators: Indicators, null: ChromosomeNull, model: NullModel) -> None:
-    """Improve the tests of variants that look associated, in place, where the null model knows how."""
+def refine(tests: EncodingTests, indicators: Indicators, null: ChromosomeNull) -> None:
+    """Improve the tests of variants that look associated, in place, where the null model knows how.
+
+    Quantitative traits get the variance ratio of each variant, binary ones the saddle-point p-value.
+    """
+    if null.refit is None:
+        return
+    chosen = np.flatnonzero((tests.p < null.refit_below).any(axis=1))
+    if len(chosen) == 0:
+        return
+    seen = ~np.isnan(indicators.het[chosen])
+    n = seen.sum(axis=1).astype(float)
+    found = null.refit(*(impute_mean(np.where(seen, part[chosen], 0.0), seen, n) for part in indicators))
+    better = np.isfinite(found.nlog10p) & np.isfinite(tests.p[chosen])
+    for name in ("beta", "se", "p", "nlog10p"):
+        getattr(tests, name)[chosen] = np.where(better, getattr(found, name), getattr(tests, name)[chosen])
+    both, before = found.nlog10p_genotypic, tests.nlog10p_genotypic[chosen]
+    tests.nlog10p_genotypic[chosen] = np.where(np.isfinite(both) & np.isfinite(before), both, before)

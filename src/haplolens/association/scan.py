@@ -194,7 +194,7 @@ def _scan_chunk(
             null, own = plan.nulls[at], source.indicators(model.rows)
             moments, counts = projected_moments(own, null, model)
             tests = solve_encodings(moments, counts, model.binary)
-            refine(tests, own, null, model)
+            refine(tests, own, null)
         else:
             group, trait = plan.places[at]
             moments, counts = shared[group]
