@@ -3,19 +3,285 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from haplolens.data.architecture import (
+    Architecture,
+    Cause,
+    acting_carriers,
+    draw_candidate,
+    positions_of,
+    relative_to_alt,
+)
 from haplolens.data.cohort import Cohort
-from haplolens.data.genotypes import MISSING, ArrayGenotypes
-from haplolens.data.resample import Mosaic, allele_frequency, genotypes_of, unrelated_samples
+from haplolens.data.covariates import complete_rows, design_matrix
+from haplolens.data.effects import Effect, expected_variance, rescale, share_out, threshold
+from haplolens.data.founders import simulate_chromosome
+from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS, MISSING, ArrayGenotypes
+from haplolens.data.resample import allele_frequency, genotypes_of, unrelated_samples
+from haplolens.errors import ConfigError, InputError
 
-FOUNDERS = 60
-"""Haplotypes that a simulated cohort descends from."""
+TRUTH_COLUMNS = ("chrom", "pos", "id", "ref", "alt", "af", "mode", "beta", "h2", "partner", "typed", "column")
+"""Columns of the truth: ``beta`` per unit of the encoding of ALT named by ``mode``, ``column`` in the cohort."""
 
-BLOCK_VARIANTS = 25
-"""Mean variants between two hotspots of a simulated cohort."""
+PAIR_DRAWS = 1000
+"""Draws after which no pair of variants with enough common carriers is believed to exist."""
+
+Seed = int | Sequence[int] | np.random.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedTrait:
+    """A trait and what causes it.
+
+    Parameters
+    ----------
+    y
+        (N,) float64: the trait; 0 and 1 where it has a prevalence.
+    truth
+        One row per effect, in the order of the cohort (`TRUTH_COLUMNS`). A pair has a row of mode ``epistasis`` for
+        each of its variants, with the share and effect of the interaction in both. The background is not listed.
+    typed
+        (V,) bool: False at causes that are hidden.
+    liability
+        (N,) float64, variance about 1.
+    genetic
+        (N,) float64: all that genotypes add to it.
+    """
+
+    y: np.ndarray
+    truth: pd.DataFrame
+    typed: np.ndarray
+    liability: np.ndarray
+    genetic: np.ndarray
+
+    def attach(self, cohort: Cohort, name: str) -> Cohort:
+        """The cohort with the trait as column ``name``, without the hidden causes."""
+        seen = cohort if self.typed.all() else cohort[:, self.typed]
+        return replace(seen, samples=seen.samples.assign(**{name: self.y}))
+
+
+def simulate_trait(cohort: Cohort, architecture: Architecture, *, seed: Seed = 0) -> SimulatedTrait:
+    """A trait with planted causes on the genotypes of a cohort.
+
+    For many traits on one cohort make one `TraitSimulator`: it counts the genotypes once.
+
+    Parameters
+    ----------
+    cohort
+        N samples × V variants.
+    architecture
+        What causes the trait.
+    seed
+        Seed, seeds or generator.
+
+    Raises
+    ------
+    InputError
+        If too few variants have enough carriers, or a wanted variant does not exist.
+    ConfigError
+        If the shares of variance sum to 1 or more.
+    """
+    return TraitSimulator(cohort).simulate(architecture, seed=seed)
+
+
+class TraitSimulator:
+    """Makes traits on one cohort; genotypes are counted once, and only those of causes are read again.
+
+    Parameters
+    ----------
+    cohort
+        N samples × V variants.
+    """
+
+    def __init__(self, cohort: Cohort) -> None:
+        self.cohort = cohort
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(V, 3) samples with 0, 1, 2 copies of ALT."""
+        return self.cohort.count_genotypes()[:, :3]
+
+    @cached_property
+    def af(self) -> np.ndarray:
+        """(V,) frequency of ALT."""
+        called = np.maximum(self.counts.sum(axis=1), 1)
+        return (self.counts[:, 1] + 2 * self.counts[:, 2]) / (2 * called)
+
+    def simulate(self, architecture: Architecture, *, seed: Seed = 0) -> SimulatedTrait:
+        """One trait; see `simulate_trait`."""
+        rng = np.random.default_rng(seed)
+        taken: set[int] = set()
+        causes = self._causes(architecture, taken, rng)
+        pairs = self._pairs(architecture, taken, rng)
+        effects = causes + pairs
+        genetic = np.zeros(self.cohort.n_samples)
+        for effect in effects:
+            if effect.partner is None or effect.partner > effect.column:  # a pair has two rows and one effect
+                genetic += effect.beta * effect.x
+        genetic += self._background(architecture, rng)
+        liability = genetic + self._covariates(architecture, rng)
+        liability += self._noise(architecture, effects, liability, rng)
+        truth = self._truth(effects, architecture)
+        typed = np.ones(self.cohort.n_variants, bool)
+        typed[truth.loc[~truth["typed"], "column"]] = False
+        return SimulatedTrait(threshold(liability, architecture.prevalence), truth, typed, liability, genetic)
+
+    def _causes(self, plan: Architecture, taken: set[int], rng: np.random.Generator) -> list[Effect]:
+        """Single-variant effects, scaled."""
+        drawn = rng.choice(list(plan.modes), plan.n_causes, p=share_out(plan.modes))
+        wanted = [*plan.causes, *(Cause(mode=str(mode)) for mode in drawn)]
+        placed = [(self._place(cause, plan, taken, rng), cause) for cause in wanted]
+        het, hom = self._indicators([column for (column, _), _ in placed])
+        effects = []
+        for i, ((column, flip), cause) in enumerate(placed):
+            sign = cause.sign if cause.sign is not None else rng.choice([-1, 1])
+            mode, sign = relative_to_alt(cause.mode, sign, flip)
+            weights = ENCODING_WEIGHTS[ENCODINGS.index(mode)]
+            x = weights[0] * het[i] + weights[1] * hom[i]
+            variance = x.var() if plan.scale == "sample" else expected_variance(weights, self.af[column])
+            share = cause.h2 if cause.h2 is not None else rng.uniform(*np.broadcast_to(plan.h2, 2))
+            effects.append(
+                Effect(column, mode, x - x.mean(), float(sign * np.sqrt(share / variance)), variance)
+            )
+        rescale(effects, plan)
+        return effects
+
+    def _place(
+        self, cause: Cause, plan: Architecture, taken: set[int], rng: np.random.Generator
+    ) -> tuple[int, bool]:
+        """Position of a cause, and whether its mode refers to REF."""
+        if cause.variant is not None:
+            found = np.flatnonzero((self.cohort.variants["id"] == cause.variant).to_numpy())
+            if not found.size:
+                raise InputError(
+                    f"no variant is called `{cause.variant}`; name the causes by their identifiers"
+                )
+            column = int(found[0])
+            taken.add(column)
+        else:
+            column = draw_candidate(self._candidates(plan, cause.mode), taken, f"a {cause.mode} cause", rng)
+        return column, plan.relative_to == "minor" and self.af[column] > 0.5
+
+    def _candidates(self, plan: Architecture, mode: str) -> np.ndarray:
+        """Positions of variants with enough carriers for a mode."""
+        columns = positions_of(plan.variants, self.cohort.n_variants)
+        af = self.af[columns]
+        flip = (plan.relative_to == "minor") & (af > 0.5)
+        enough = acting_carriers(self.counts[columns], mode, flip) >= max(plan.min_carriers, 1)
+        return columns[enough & (np.minimum(af, 1 - af) >= plan.min_maf)]
+
+    def _indicators(self, columns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """P(het) and P(hom ALT) of some variants, (k, N) float64, missing ones the variant's mean."""
+        pair = self.cohort.genotypes.read_indicators(np.asarray(columns, dtype=np.int64))
+        filled = []
+        for values in pair:
+            values = values.astype(np.float64)
+            missing = np.isnan(values)
+            mean = np.where(missing, 0, values).sum(axis=1) / np.maximum((~missing).sum(axis=1), 1)
+            filled.append(np.where(missing, mean[:, None], values))
+        return filled[0], filled[1]
+
+    def _pairs(self, plan: Architecture, taken: set[int], rng: np.random.Generator) -> list[Effect]:
+        """Interactions, with main effects if asked for."""
+        effects: list[Effect] = []
+        for _ in range(plan.n_pairs):
+            first, second, product, dosages = self._draw_pair(plan, taken, rng)
+            beta = float(rng.choice([-1, 1]) * np.sqrt(plan.pair_h2 / product.var()))
+            for column, partner in ((first, second), (second, first)):
+                effects.append(Effect(column, "epistasis", product, beta, product.var(), partner))
+            if plan.pair_main_h2:
+                for column, x in zip((first, second), dosages, strict=True):
+                    size = float(rng.choice([-1, 1]) * np.sqrt(plan.pair_main_h2 / x.var()))
+                    effects.append(Effect(column, "additive", x - x.mean(), size, x.var()))
+        return effects
+
+    def _draw_pair(
+        self, plan: Architecture, taken: set[int], rng: np.random.Generator
+    ) -> tuple[int, int, np.ndarray, np.ndarray]:
+        """Two variants with enough common carriers, their product without main effects, and their dosages (2, N)."""
+        allowed = np.setdiff1d(self._candidates(plan, "additive"), list(taken))
+        for _ in range(PAIR_DRAWS if allowed.size > 1 else 0):
+            first, second = (int(column) for column in np.sort(rng.choice(allowed, 2, replace=False)))
+            het, hom = self._indicators([first, second])
+            dosages = het + 2 * hom  # (2, N)
+            minor = np.where(self.af[[first, second], None] > 0.5, 2 - dosages, dosages)
+            mains = np.vstack([np.ones_like(minor[:1]), het, hom]).T
+            raw = minor[0] * minor[1]
+            product = raw - mains @ np.linalg.lstsq(mains, raw, rcond=None)[0]
+            if (minor > 0.5).all(axis=0).sum() >= plan.min_carriers and product.var() > 1e-3 * raw.var() > 0:
+                taken.update((first, second))
+                return first, second, product, dosages
+        raise InputError(
+            f"no pair of variants has {plan.min_carriers} common carriers; lower `min_carriers` or raise `min_maf`"
+        )
+
+    def _background(self, plan: Architecture, rng: np.random.Generator) -> np.ndarray:
+        """(N,) polygenic part, with the variance asked for in this sample."""
+        total = np.zeros(self.cohort.n_samples)
+        if not plan.polygenic_h2:
+            return total
+        columns = positions_of(plan.polygenic_variants, self.cohort.n_variants)
+        for start in range(0, len(columns), 1024):
+            het, hom = self._indicators(columns[start : start + 1024])
+            dosage = het + 2 * hom
+            spread = dosage.std(axis=1)
+            effects = rng.normal(size=len(dosage))
+            weights = np.divide(effects, spread, out=np.zeros(len(dosage)), where=spread > 0)
+            total += weights @ (dosage - dosage.mean(axis=1, keepdims=True))
+        if not total.any():
+            raise InputError(
+                "the polygenic background has no variant that varies; widen `polygenic_variants`"
+            )
+        return total * np.sqrt(plan.polygenic_h2 / total.var())
+
+    def _covariates(self, plan: Architecture, rng: np.random.Generator) -> np.ndarray:
+        """(N,) what covariates add; 0 where one is missing."""
+        total = np.zeros(self.cohort.n_samples)
+        if plan.covariate_h2:
+            rows = complete_rows(self.cohort.samples, plan.covariates)
+            matrix = design_matrix(self.cohort.samples[rows], plan.covariates).matrix[:, 1:]
+            part = ((matrix - matrix.mean(axis=0)) / matrix.std(axis=0)) @ rng.normal(size=matrix.shape[1])
+            total[rows] = part * np.sqrt(plan.covariate_h2 / part.var())
+        return total
+
+    def _noise(
+        self, plan: Architecture, effects: list[Effect], explained: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """(N,) what is left to chance, so that the variance is 1."""
+        pairs = sum(effect.h2 for effect in effects if effect.partner is not None) / 2
+        singles = sum(effect.h2 for effect in effects if effect.partner is None)
+        expected = singles + pairs + plan.polygenic_h2 + plan.covariate_h2
+        share = 1 - (explained.var() if plan.scale == "sample" else expected)
+        if share <= 0:
+            raise ConfigError(
+                f"causes explain {1 - share:.0%} of the trait, expected less than all; lower the shares"
+            )
+        noise = rng.normal(size=len(explained))
+        if plan.scale == "sample":
+            noise = (noise - noise.mean()) / noise.std()
+        return noise * np.sqrt(share)
+
+    def _truth(self, effects: list[Effect], plan: Architecture) -> pd.DataFrame:
+        """One row per effect."""
+        variants = self.cohort.variants
+        columns = [effect.column for effect in effects]
+        distinct = list(dict.fromkeys(columns))
+        hidden = distinct if plan.untyped is True else distinct[: int(plan.untyped)]
+        truth = variants.iloc[columns][["chrom", "pos", "id", "ref", "alt"]].reset_index(drop=True)
+        names = variants["id"].to_numpy()
+        truth["af"] = self.af[columns] if columns else np.empty(0)
+        truth["mode"] = [effect.mode for effect in effects]
+        truth["beta"] = np.array([effect.beta for effect in effects])
+        truth["h2"] = np.array([effect.h2 for effect in effects])
+        truth["partner"] = ["" if effect.partner is None else names[effect.partner] for effect in effects]
+        truth["typed"] = ~np.isin(columns, hidden) if columns else np.empty(0, bool)
+        truth["column"] = np.array(columns, np.int64)
+        return truth.sort_values("column", kind="stable").reset_index(drop=True)[list(TRUTH_COLUMNS)]
 
 
 def simulate_cohort(
@@ -56,7 +322,7 @@ def simulate_cohort(
     sizes = np.full(len(names), n_variants // len(names))
     sizes[: n_variants % len(names)] += 1
     parts = [
-        _simulate_chromosome(name, int(size), n_samples, rng) for name, size in zip(names, sizes, strict=True)
+        simulate_chromosome(name, int(size), n_samples, rng) for name, size in zip(names, sizes, strict=True)
     ]
     variants = pd.concat([table for table, _ in parts], ignore_index=True)
     haplotypes = np.concatenate([alleles for _, alleles in parts])  # (V, 2N)
@@ -73,76 +339,3 @@ def simulate_cohort(
         unrelated_samples(n_samples, rng),
         provenance={"simulated": True},
     )
-
-
-def _simulate_chromosome(
-    chrom: str, n_variants: int, n_samples: int, rng: np.random.Generator
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Variants table and (V, 2N) alleles of one chromosome."""
-    hotspot = rng.random(n_variants) < 1 / BLOCK_VARIANTS
-    gaps = 1 + rng.exponential(1000, n_variants).astype(np.int64)
-    cm = np.cumsum(gaps * 2e-7 + hotspot * rng.exponential(0.02, n_variants))
-    alleles = rng.integers(4, size=n_variants)
-    other = (alleles + rng.integers(1, 4, size=n_variants)) % 4
-    bases = np.array(list("ACGT"))
-    variants = pd.DataFrame(
-        {
-            "chrom": chrom,
-            "pos": 10_000 + np.cumsum(gaps),
-            "ref": bases[alleles],
-            "alt": bases[other],
-            "cm": cm.round(6),
-        }
-    )
-    founders = _draw_founders(np.cumsum(hotspot), rng)
-    walk = Mosaic(FOUNDERS, 2 * n_samples, rng)
-    made = walk.copy(founders, np.diff(cm, prepend=cm[:1]) * 5.0)
-    _thin_young(made, founders, rng)
-    _make_polymorphic(made, rng)
-    return variants, made
-
-
-def _draw_founders(block: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(V, F) alleles: per block mutations on one genealogy; half of the tips move to the next."""
-    alleles = np.empty((len(block), FOUNDERS), np.int8)
-    order = rng.permutation(FOUNDERS)
-    for name in np.unique(block):
-        inside = np.flatnonzero(block == name)
-        clades, lengths = _draw_genealogy(rng)
-        branch = rng.choice(len(clades), size=len(inside), p=lengths / lengths.sum())
-        alleles[inside] = clades[branch][:, order]
-        moved = rng.choice(FOUNDERS, FOUNDERS // 2, replace=False)
-        order[moved] = order[rng.permutation(moved)]
-    return alleles
-
-
-def _draw_genealogy(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Branches of a random tree of the founders: (b, F) which tips hang below, and (b,) lengths."""
-    lineages, born = [*np.eye(FOUNDERS, dtype=np.int8)], [0.0] * FOUNDERS
-    clades, lengths, time = [], [], 0.0
-    while len(lineages) > 1:
-        k = len(lineages)
-        time += rng.exponential(2 / (k * (k - 1)))
-        pair = rng.choice(k, 2, replace=False)
-        one, two = (int(i) for i in sorted(pair, reverse=True))
-        for i in (one, two):
-            clades.append(lineages[i])
-            lengths.append(time - born[i])
-        lineages.append(lineages[one] + lineages[two])
-        born.append(time)
-        for i in (one, two):
-            del lineages[i], born[i]
-    return np.array(clades), np.array(lengths)
-
-
-def _thin_young(haplotypes: np.ndarray, founders: np.ndarray, rng: np.random.Generator) -> None:
-    """Let half of the mutations of a single founder be younger than it, hence rarer, in place."""
-    for row in np.flatnonzero((founders.sum(axis=1) == 1) & (rng.random(len(founders)) < 0.5)):
-        haplotypes[row] &= rng.random(haplotypes.shape[1]) < rng.random()
-
-
-def _make_polymorphic(haplotypes: np.ndarray, rng: np.random.Generator) -> None:
-    """Flip one allele of each variant that drifted to a single allele, in place."""
-    lost = np.flatnonzero(haplotypes.min(axis=1) == haplotypes.max(axis=1))
-    column = rng.integers(haplotypes.shape[1], size=len(lost))
-    haplotypes[lost, column] = 1 - haplotypes[lost, column]
