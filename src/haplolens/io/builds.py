@@ -1,0 +1,60 @@
+"""Which genome build a file was made on, from what its header says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from haplolens.errors import AlignmentError
+
+_LENGTHS = {
+    "GRCh37": {249250621, 243199373, 198022430, 171115067, 63025520, 51304566, 155270560},
+    "GRCh38": {248956422, 242193529, 198295559, 170805979, 64444167, 50818468, 156040895},
+}
+"""Lengths of human chromosomes 1, 2, 3, 6, 20, 22 and X."""
+
+_NAMES = {
+    "GRCh37": r"grch37|hg19|b37|hs37|human_g1k_v37",
+    "GRCh38": r"grch38|hg38|b38|hs38",
+    "NCBI36": r"ncbi36|hg18|b36",
+    "GRCm38": r"grcm38|mm10",
+    "GRCm39": r"grcm39|mm39",
+}
+
+
+def standard_build(name: str) -> str | None:
+    """GRCh37 for hg19, b37, ...; None for a name that is not known."""
+    for build, pattern in _NAMES.items():
+        if re.search(pattern, name, re.IGNORECASE):
+            return build
+    return None
+
+
+def guess_build(header: str, lengths: Mapping[str, int]) -> str | None:
+    """Build that a VCF header tells by the lengths of its contigs, or by name; None where it does not.
+
+    Parameters
+    ----------
+    header
+        Text of the header.
+    lengths
+        Length of each contig.
+    """
+    for build, known in _LENGTHS.items():
+        if known & set(lengths.values()):
+            return build
+    told = re.findall(r"^##(?:reference|assembly)=.*|assembly=[^,>]+", header, re.MULTILINE)
+    return standard_build(" ".join(told))
+
+
+def agree(build: str | None, found: str | None, path: str) -> str | None:
+    """The build to record: the user's, else the file's.
+
+    Raises
+    ------
+    AlignmentError
+        If the two are known builds and differ.
+    """
+    if build and found and standard_build(build) not in (None, found):
+        raise AlignmentError(f"`{path}` was made on {found}, --build says {build}. Correct one of them.")
+    return build or found

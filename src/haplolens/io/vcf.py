@@ -1,0 +1,181 @@
+"""VCF and BCF: plain, bgzip or gzip."""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import cyvcf2
+import pandas as pd
+from pgenlib import PgenReader
+
+from haplolens.errors import InputError
+from haplolens.io.batch import Batch, Source, batch_rows
+from haplolens.io.builds import guess_build
+from haplolens.io.pgenfile import read_calls, read_phased
+from haplolens.io.plink2 import convert, find_plink2
+from haplolens.io.plinktables import make_samples
+from haplolens.io.quality import INFO_KEYS, read_info
+from haplolens.io.vcfrows import NOT_AN_ALLELE, RecordRows
+
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+_SAMPLED = 200
+"""Records looked at before plink2 is tried."""
+
+
+class VcfSource(Source):
+    """Genotypes of a VCF or BCF.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        "vcf" or "bcf".
+    engine
+        "auto" and "plink2" let plink2 do the parsing where it gives the same (no dosages, biallelic).
+    threads
+        For unpacking.
+    """
+
+    def __init__(self, path: Path, kind: str, engine: str = "auto", threads: int = 1) -> None:
+        self.path, self.kind, self._threads = path, kind, threads
+        self._plink2 = find_plink2(engine)
+        check_complete(path)
+        _silence_htslib()
+        vcf = self._open()
+        names, header = list(vcf.samples), vcf.raw_header
+        formats, infos = _declared(vcf, "FORMAT"), _declared(vcf, "INFO")
+        if not names:
+            raise InputError(f"`{path}` has no samples, only sites. Give a VCF with genotypes.")
+        if not formats & {"GT", "DS", "GP"}:
+            raise InputError(
+                f"`{path}` declares none of GT, DS and GP: it holds no genotypes. Give a VCF with GT or DS."
+            )
+        self.samples = make_samples(pd.DataFrame({"sample_id": names}), path)
+        self.dosage = bool(formats & {"DS", "GP"})
+        self._fields = frozenset(formats & {"GT", "DS", "GP"})
+        self._info = next((key for key in INFO_KEYS if key in infos), None)
+        lengths = zip(vcf.seqnames, vcf.seqlens, strict=True) if "length=" in header else ()
+        self.build = guess_build(header, dict(lengths))
+        first = list(islice(self._iterate(vcf), _SAMPLED))
+        if not first:
+            raise InputError(f"`{path}` has a header and no variants. Give another file.")
+        self._first = (first[0].CHROM, first[0].POS)
+        split = any(len(record.ALT) > 1 for record in first)
+        self._eligible = not (self.dosage or split or "##chrSet" in header)
+
+    def _open(self) -> cyvcf2.VCF:
+        try:
+            return cyvcf2.VCF(
+                str(self.path), strict_gt=True, threads=self._threads if self._threads > 1 else None
+            )
+        except OSError:
+            raise InputError(
+                f"`{self.path}` is not a readable VCF or BCF: its header is damaged, or names a sample twice. "
+                "`bcftools view -h` tells more."
+            ) from None
+
+    def _iterate(self, vcf: cyvcf2.VCF) -> Iterator[cyvcf2.Variant]:
+        """Records; whatever htslib stumbles on becomes one line."""
+        n_read, last = 0, "the header"
+        while True:
+            try:
+                record = next(vcf)
+            except StopIteration:
+                return
+            except Exception:
+                raise InputError(
+                    f"`{self.path}` breaks off or is damaged after {last} (record {n_read:,}). Copy it again, or find "
+                    "the line with `bcftools view`."
+                ) from None
+            n_read += 1
+            last = f"{record.CHROM}:{record.POS}"
+            yield record
+
+    def first_site(self) -> tuple[str, int]:
+        """See `Source.first_site`."""
+        return self._first
+
+    def batches(self) -> Iterator[Batch]:
+        """See `Source.batches`."""
+        self.n_records = self.n_split = self.n_without_alt = 0
+        self.engine = "python"
+        with tempfile.TemporaryDirectory(prefix="haplolens-") as folder:
+            sites = None
+            if self._plink2 and self._eligible:
+                sites = convert(self._plink2, self.path, self.kind, Path(folder), self._threads)
+            if sites is not None:
+                self.engine = "plink2"
+                yield from self._converted(sites, Path(folder) / "plink2.pgen")
+                return
+        yield from self._parsed()
+
+    def _parsed(self) -> Iterator[Batch]:
+        """Rows as cyvcf2 reads them."""
+        rows = RecordRows(self.path, len(self.samples), self._fields, self._info)
+        size = batch_rows(len(self.samples))
+        for index, record in enumerate(self._iterate(self._open())):
+            rows.add(index, record)
+            if rows.n_rows >= size or rows.n_records >= size:
+                yield rows.take()
+        if rows.n_rows:
+            yield rows.take()
+        self.n_records, self.n_split, self.n_without_alt = rows.total, rows.n_split, rows.n_without_alt
+        if not rows.seen_genotypes:
+            raise InputError(
+                f"`{self.path}` has samples but no record with GT, DS or GP. Give a VCF with genotypes."
+            )
+
+    def _converted(self, sites: pd.DataFrame, pgen: Path) -> Iterator[Batch]:
+        """Rows as plink2 read them."""
+        keep = ~sites["alt"].isin([*NOT_AN_ALLELE, "."]).to_numpy()
+        self.n_records, self.n_without_alt = len(sites), int((~keep).sum())
+        texts = sites.pop("filter_info") if "filter_info" in sites else None
+        if self._info and texts is not None and (info := read_info(texts, [self._info])) is not None:
+            sites["info"] = info
+        n = len(self.samples)
+        reader = PgenReader(str(pgen).encode(), raw_sample_ct=n, variant_ct=len(sites))
+        phased = reader.hardcall_phase_present()
+        for start in range(0, len(sites), batch_rows(n)):
+            stop = min(start + batch_rows(n), len(sites))
+            kept = keep[start:stop]
+            phase = None
+            if phased:
+                calls, phase = read_phased(reader, start, stop, n)
+            else:
+                calls = read_calls(reader, start, stop, n)
+            if kept.any():
+                yield Batch(sites.iloc[start:stop][kept], calls[kept], None if phase is None else phase[kept])
+        reader.close()
+
+
+def check_complete(path: Path) -> None:
+    """Raise `InputError` if a bgzip file lacks the empty block that ends each of them: it was cut off."""
+    with path.open("rb") as file:
+        head = file.read(18)
+        if head[:4] != b"\x1f\x8b\x08\x04" or head[12:14] != b"BC":
+            return
+        file.seek(max(0, path.stat().st_size - len(_BGZF_END)))
+        if file.read() != _BGZF_END:
+            raise InputError(
+                f"`{path}` is cut off: the block that ends every bgzip file is missing. Copy it again, or write it "
+                "again with `bcftools view -Oz`."
+            )
+
+
+def _declared(vcf: cyvcf2.VCF, section: str) -> set[str]:
+    """Identifiers that the header declares in FORMAT or INFO."""
+    lines = (line.info() for line in vcf.header_iter())
+    return {line["ID"] for line in lines if line["HeaderType"] == section}
+
+
+def _silence_htslib() -> None:
+    """htslib writes to the terminal behind our back; what it finds wrong is raised as well."""
+    library = ctypes.CDLL(cyvcf2.cyvcf2.__file__)
+    if hasattr(library, "hts_set_log_level"):
+        library.hts_set_log_level(0)
