@@ -139,7 +139,7 @@ def _write(
     found: dict[str, Findings], loaded: Loaded, folder: ResultsFolder, reporter: Reporter
 ) -> dict[str, str]:
     """Write each trait's files and move them into place; returns the subfolder of each trait."""
-    places = {name: "" if len(found) == 1 else _folder_name(name) for name in found}
+    places = {name: trait_folder(name, len(found)) for name in found}
     with reporter.step("write results", len(found)) as advance:
         for name, answer in found.items():
             draft = folder.draft(places[name] or "all")
@@ -198,9 +198,9 @@ def _same(manifest: dict, provenance: dict) -> bool:
     return all(manifest.get(name) == json.loads(json.dumps(value)) for name, value in provenance.items())
 
 
-def _folder_name(trait: str) -> str:
-    """A trait's name as a folder."""
-    return re.sub(r"[^\w.+-]+", "_", trait)
+def trait_folder(trait: str, n_traits: int) -> str:
+    """Subfolder of a trait's results: none for a single trait."""
+    return "" if n_traits == 1 else re.sub(r"[^\w.+-]+", "_", trait)
 
 
 def _versions() -> dict[str, str]:

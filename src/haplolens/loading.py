@@ -99,6 +99,7 @@ def load(
         wanted = "all" if trait == "all" else [name.strip() for name in trait.split(",")]
         cohort, report = attach_traits(cohort, traits, wanted, list(covariates), covariates_file)
         names, join = report.traits, report.as_dict()
+        reporter.note(str(report))
     with reporter.step("quality control", cohort.n_variants) as advance:
         cohort, qc = apply_qc(
             cohort, min_maf=min_maf, max_missing=max_missing, max_sample_missing=max_sample_missing,
@@ -109,7 +110,7 @@ def load(
 
 def _notes(cohort: Cohort, join: dict) -> list[str]:
     """What the user should read before the work starts."""
-    notes = []
+    notes = list(join.get("notes", []))
     if cohort.chroms == ["0"]:
         notes.append(
             "no map: regions are clusters of variants in LD, on chromosome 0; no BED or GFF3 rows are written"

@@ -51,6 +51,9 @@ def identify(
     known_hits: pd.DataFrame | None = None,
     coverage: float = 0.95,
     posterior: str = "susie",
+    loci: Sequence[str] = (),
+    effects: int = 10,
+    additive_only: bool = False,
     threads: int = 1,
     seed: int = 0,
     reporter: Reporter | None = None,
@@ -91,6 +94,12 @@ def identify(
         Posterior mass of a credible set.
     posterior
         "susie": the encoding-aware sum of single effects.
+    loci
+        Fine-map these (``6:31480875-31603888``), whatever their p-values, instead of where there is signal.
+    effects
+        Single effects per region.
+    additive_only
+        Plain SuSiE, on the additive encoding alone.
     threads, seed
         The same seed gives the same result whatever the number of threads.
     reporter, checkpoint

@@ -10,6 +10,9 @@ from haplolens.progress import Need
 MAX_MIXED = 5000
 """Samples up to which the exact mixed model is the default."""
 
+TESTS = 30 * 8
+"""Bytes of a variant's row in the table of tests."""
+
 REGION = 2000
 """Variants of the largest region that is fine-mapped in one piece."""
 
@@ -29,16 +32,16 @@ def plan(cohort: Cohort, traits: Sequence[str], threads: int, structure: str = "
         "auto", "none", "pcs" or "mixed"; `auto` is planned as mixed where that is allowed.
     """
     n, v = cohort.n_samples, cohort.n_variants
-    columns = 30 * 8 * v * len(traits)
     mixed = structure in ("auto", "mixed") and n <= MAX_MIXED
     chroms = len(cohort.chroms)
+    null = "kinship and its factors" if mixed else "covariates and components"
     return [
-        Need("genotypes", f"{n:,} samples x {v:,} variants stay packed on disk", n * v / 4 if v < CHUNK else CHUNK * n),
+        Need("genotypes", f"{n:,} samples x {v:,} variants stay packed on disk", CHUNK * n),
+        Need("null model", null, (chroms + 4) * 8 * n * n if mixed else 64 * 8 * n),
         Need(
-            "null model",
-            f"kinship and its eigenvectors, {chroms} chromosomes" if mixed else "covariates and components",
-            (chroms + 4) * 8 * n * n if mixed else 64 * 8 * n,
+            "scan",
+            f"{CHUNK:,} variants a thread; the table of tests",
+            threads * CHUNK * n * 10 + TESTS * v * len(traits),
         ),
-        Need("scan", f"indicators of {CHUNK:,} variants a thread, and the table of tests", threads * CHUNK * n * 10 + columns),
-        Need("fine-mapping", f"projected indicators of up to {REGION:,} variants", 2 * REGION * (8 * n + 8 * 4 * REGION)),
-    ]  # fmt: skip
+        Need("fine-mapping", f"regions of up to {REGION:,} variants", 2 * REGION * (8 * n + 32 * REGION)),
+    ]

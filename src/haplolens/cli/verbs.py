@@ -400,7 +400,7 @@ def simulate_verb(
         for n, v in locals().items()
         if n not in ("genotypes", "out", "modes", "config", "as_json", "verbose")
     }
-    from haplolens.steps import parse_shares, simulate_files
+    from haplolens.planting import parse_shares, simulate_files
 
     report = simulate_files(genotypes, out, modes=parse_shares(modes), reporter=_reporter(as_json), **given)
     made = f"{report['traits']}, {report['truth']}"

@@ -1,0 +1,96 @@
+"""What is printed at the end: the best variants, the benchmark's figures, and what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from haplolens.cli.terminal import say, show_json, show_table
+
+if TYPE_CHECKING:
+    from haplolens.data.findings import Findings
+
+BEST = 10
+
+
+def show_findings(found: dict[str, Findings], out: Path, as_json: bool) -> None:
+    """The ten best variants of each trait, and where everything is."""
+    if as_json:
+        show_json({trait: _facts(answer, _place(found, trait, out)) for trait, answer in found.items()})
+        return
+    columns = (
+        "rsid",
+        "chromosome",
+        "position",
+        "ref",
+        "alt",
+        "pip",
+        "p_value",
+        "effect_mode",
+        "block_id",
+        "cs_id",
+    )
+    for trait, answer in found.items():
+        rows = answer.variants.head(BEST).to_dict("records")
+        show_table(f"{trait}: the {len(rows)} best variants", rows, columns)
+        facts = _facts(answer, _place(found, trait, out))
+        say(
+            f"{facts['n_credible_sets']} credible sets in {facts['n_regions']} regions, "
+            f"{facts['n_samples']:,} samples, {facts['n_variants']:,} variants: {facts['folder']}"
+        )
+    first = _place(found, next(iter(found)), out)
+    say(
+        f"next: open {first / 'report.html'}, or read {first / 'blocks.tsv'} and then {first / 'variants.tsv'}"
+    )
+
+
+def _place(found: dict[str, Findings], trait: str, out: Path) -> Path:
+    from haplolens.job import trait_folder
+
+    return out / trait_folder(trait, len(found))
+
+
+def _facts(answer: Findings, folder: Path) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "n_samples": answer.summary["n_samples"],
+        "n_variants": len(answer.variants),
+        "n_regions": len(answer.regions),
+        "n_credible_sets": len(answer.credible_sets),
+        "lambda_gc": answer.summary["lambda_gc"],
+        "structure": answer.summary["structure"],
+        "top": answer.variants.head(BEST)[["rsid", "chromosome", "position", "pip", "block_id"]].to_dict(
+            "records"
+        ),
+    }
+
+
+def show_scan(report: dict[str, dict], out: Path, as_json: bool) -> None:
+    """Genomic control and the strongest test of each trait."""
+    if as_json:
+        show_json(report)
+        return
+    rows = [{"trait": trait, **facts} for trait, facts in report.items()]
+    show_table("scan", rows, ("trait", "n", "lambda_gc", "top_variant", "top_p", "file"))
+    say(f"next: haplolens run ... fine-maps what stands out, or plot {out}")
+
+
+def show_demo(result: dict, out: Path, as_json: bool) -> None:
+    """Planted causes beside what was found."""
+    if as_json:
+        show_json(result)
+        return
+    columns = ("id", "pos", "mode", "h2", "pip", "rank", "cs_id", "said_mode", "verdict")
+    show_table("planted causes (1000 Genomes chr20, 502 people)", result["causes"], columns)
+    say(
+        f"{result['n_found']} of {len(result['causes'])} planted causes are in a credible set; "
+        f"{result['n_false']} set(s) hold none"
+    )
+    say(f"next: open {out / 'report.html'}, then run your own: haplolens run --help")
+
+
+def show_records(records: list[dict], path: Path | None) -> None:
+    """Tidy benchmark records as a table."""
+    show_table("bench", records, ("suite", "method", "metric", "value", "low", "high", "n", "seconds"))
+    if path is not None:
+        say(f"wrote {path}")
