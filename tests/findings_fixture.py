@@ -83,7 +83,9 @@ def tiny_findings(*, mapped: bool = True) -> Findings:
     )
     if not mapped:
         blocks["chromosome"], blocks["start"], blocks["end"] = "0", 0, 0
-    sets = pd.DataFrame([("b1_L1", "b1", 0.95, 0.98, 2, "unresolved", "rs1,rs2")], columns=list(CREDIBLE_SETS_TSV))
+    sets = pd.DataFrame(
+        [("b1_L1", "b1", 0.95, 0.98, 2, "unresolved", "rs1,rs2")], columns=list(CREDIBLE_SETS_TSV)
+    )
     conditional = pd.DataFrame(
         [("r1", 1, variants["chrom"][1], variants["pos"][1], "rs1", variants["ref"][1], variants["alt"][1],
           "additive", -0.26, 0.1, 1e-9, 1e-9)],
@@ -239,7 +241,9 @@ def _fine_map(
         order = np.argsort(-pip[columns], kind="stable")
         size = int(np.searchsorted(np.cumsum(pip[columns][order]), 0.95)) + 1
         members = columns[np.sort(order[:size])]
-        region_id = f"chr{variants['chrom'][lead]}_{variants['pos'][columns[0]]}-{variants['pos'][columns[-1]]}"
+        region_id = (
+            f"chr{variants['chrom'][lead]}_{variants['pos'][columns[0]]}-{variants['pos'][columns[-1]]}"
+        )
         name = f"{region_id}_L1"
         cs_id[members] = name
         inside = np.searchsorted(columns, members)
@@ -301,13 +305,19 @@ def _assemble(
             "known_hit": "", "annotations": "",
         }
     )  # fmt: skip
-    table["rank_in_block"] = table.groupby("block_id")["pip"].rank(ascending=False, method="first").astype(int)
+    table["rank_in_block"] = (
+        table.groupby("block_id")["pip"].rank(ascending=False, method="first").astype(int)
+    )
     best = table.loc[table.groupby("block_id")["pip"].idxmax()].set_index("block_id")
     summed = table.groupby("block_id")["pip"].sum()
     out = blocks.rename(columns={"chrom": "chromosome"}).set_index("block_id")
     out["block_score"] = out["expected_causes"] = summed
     out["p_causal"] = np.minimum(summed, 1 - 1e-9)
-    out["q_value"], out["top_variant"], out["top_variant_score"] = 1 - out["p_causal"], best["rsid"], best["pip"]
+    out["q_value"], out["top_variant"], out["top_variant_score"] = (
+        1 - out["p_causal"],
+        best["rsid"],
+        best["pip"],
+    )
     out["n_credible_sets"] = [sum(name in s[1].split(",") for s in sets) for name in out.index]
     out["n_candidates"] = np.where(out["p_causal"] >= 0.5, 3, np.nan)
     table = table.sort_values("importance_score", ascending=False, kind="stable").reset_index(drop=True)
@@ -333,7 +343,9 @@ def _assemble(
 
 def _summary(association: pd.DataFrame, n_blocks: int, binary: bool) -> dict:
     n = int(association["n"][0])
-    lambdas = {e: float(np.nanmedian(stats.chi2.isf(association[f"p_{e}"], 1)) / 0.4549364) for e in ENCODINGS}
+    lambdas = {
+        e: float(np.nanmedian(stats.chi2.isf(association[f"p_{e}"], 1)) / 0.4549364) for e in ENCODINGS
+    }
     lambdas["genotypic"] = float(np.nanmedian(stats.chi2.isf(association["p_genotypic"], 2)) / 1.3862944)
     cases = int(association["n_cases"][0]) if binary else None
     return {
