@@ -130,7 +130,9 @@ def clearly_recombined(pairs: PairCounts) -> np.ndarray:
         drop += cell * np.log(f / g)
     slope = sum(sign * cell / f for sign, cell, f in zip((1, -1, -1, 1), cells, edge, strict=True))
     bend = (1 - 2 * p) * (1 - 2 * q)
-    turns = (bend + 4 * 0.89 * d_max < 0) & (bend + 4 * d_max > 0)  # the phase term has its least value between
+    turns = (bend + 4 * 0.89 * d_max < 0) & (
+        bend + 4 * d_max > 0
+    )  # the phase term has its least value between
     least = np.where(turns, 2 * product * (1 - p) * (1 - q) - bend * bend / 8, phase[1])
     rise = (slope + double_het * (bend + 4 * d_max) / least) * d_max / 100  # at most, per step of the grid
     falls = rise < -1e-9

@@ -181,7 +181,9 @@ class _Search:
         strong = {2: VERY_STRONG, 3: STRONG_EDGE, 4: STRONG_EDGE}
         for size in (2, 3, 4):
             good = column >= size - 1
-            good &= self.pos - self.pos[np.maximum(column - size + 1, 0)] <= self.small_spans.get(size, self.max_bp)
+            good &= self.pos - self.pos[np.maximum(column - size + 1, 0)] <= self.small_spans.get(
+                size, self.max_bp
+            )
             good &= near[size - 1] >= strong[size]
             for apart in range(1, size - 1):
                 for back in range(size - apart):

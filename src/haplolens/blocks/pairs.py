@@ -7,6 +7,7 @@ enough to pair with them. Memory is bounded by the window, not by the chromosome
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +74,7 @@ def chromosome_runs(cohort: Cohort) -> Iterator[tuple[str, int, int]]:
     """(chrom, first, last + 1) of each chromosome with a map; refuses positions that step back."""
     chrom, pos = cohort.variants["chrom"].to_numpy(), cohort.variants["pos"].to_numpy()
     edges = [0, *(np.flatnonzero(chrom[1:] != chrom[:-1]) + 1), len(chrom)]
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         if first == last or chrom[first] == "0":
             continue
         back = np.flatnonzero(np.diff(pos[first:last]) < 0)
