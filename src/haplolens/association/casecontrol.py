@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from haplolens.association.encodings import EncodingTests
+from haplolens.association.encodings import FIRTH, NO_CONVERGENCE, PLAIN, SCORE, EncodingTests
 from haplolens.association.firth import fit_firth
 from haplolens.association.logistic import Fits, Outcome, fit_logistic
 from haplolens.association.pvalues import normal_tail
@@ -44,7 +44,7 @@ def refit(tests: EncodingTests, outcome: Outcome, indicators: ReadIndicators, ex
     """
     testable = np.isfinite(tests.p)
     chosen = testable & (exact | (tests.p < SCREEN))
-    tests.reason[testable & ~chosen & (tests.reason == "")] = "score"
+    tests.reason[testable & ~chosen & (tests.reason == PLAIN)] = SCORE
     variants = np.flatnonzero(chosen.any(axis=1))
     size = max(1, HELD // (4 * len(outcome.y)))
     for first in range(0, len(variants), size):
@@ -71,7 +71,7 @@ def _refit_batch(
     failed = np.zeros(len(row), bool)
     failed[rest] = found.failed
     at = variants[row], encoding
-    special = np.where(failed, "no_convergence", np.where(penalised, "firth", tests.reason[at]))
+    special = np.where(failed, NO_CONVERGENCE, np.where(penalised, FIRTH, tests.reason[at]))
     tests.reason[at] = special
     kept = tuple(index[~failed] for index in at)
     tests.beta[kept], tests.se[kept] = beta[~failed], se[~failed]

@@ -13,9 +13,12 @@ import numpy as np
 from haplolens.association.pvalues import acat, chi2_tail, f_tail, normal_tail, t_tail
 from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS
 
+REASONS = ("", "monomorphic", "rare", "collinear", "no_convergence", "firth", "score")
+"""Why a test is missing or special; kept as positions in this tuple."""
+PLAIN, MONOMORPHIC, RARE, COLLINEAR, NO_CONVERGENCE, FIRTH, SCORE = range(len(REASONS))
 MIN_CARRIERS = 5
 """Tests with fewer carriers, or fewer non-carriers, are flagged `rare` and left out of `p_any_encoding`."""
-COLLINEAR = 1e-6
+MIN_LEFT = 1e-6
 """Share of an encoding's variance that must remain after the covariates."""
 
 
@@ -104,7 +107,7 @@ class EncodingTests:
     nlog10p_genotypic
         (V,) two-degree test.
     reason
-        (V, 4) object: "" or why the test is missing or special.
+        (V, 4) int8 positions in `REASONS`: why the test is missing or special.
     """
 
     beta: np.ndarray
@@ -135,7 +138,7 @@ def solve_encodings(moments: Moments, counts: Counts, binary: bool) -> EncodingT
         Residual variance 1, normal and chi-square reference.
     """
     reason = untestable(moments, counts)
-    tested = reason == ""
+    tested = reason == PLAIN
     information = np.where(tested, combine(moments.information), np.nan)  # (V, 4)
     score = moments.score @ ENCODING_WEIGHTS.T  # (V, 4)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -148,20 +151,20 @@ def solve_encodings(moments: Moments, counts: Counts, binary: bool) -> EncodingT
             se = np.sqrt(np.maximum(moments.total[:, None] - beta * score, 0.0) / df / information)
             p, nlog = t_tail(beta / se, df)
     rare = tested & (counts.support < MIN_CARRIERS)
-    reason[rare] = "rare"
+    reason[rare] = RARE
     return EncodingTests(beta, se, p, nlog, _test_both(moments, counts, binary), reason)
 
 
 def untestable(moments: Moments, counts: Counts) -> np.ndarray:
-    """(V, 4) object: why an encoding has no test: `monomorphic`, `rare` (constant column), `collinear`; else ""."""
+    """(V, 4) int8: monomorphic, rare (a constant column) or collinear where an encoding has no test; else plain."""
     spread = combine(counts.spread)  # (V, 4)
     left = combine(moments.information)
-    reason = np.full(spread.shape, "", dtype=object)
-    reason[left <= COLLINEAR * moments.scale * spread] = "collinear"
-    reason[moments.singular | (moments.df < 2)] = "collinear"
+    reason = np.full(spread.shape, PLAIN, dtype=np.int8)
+    reason[left <= MIN_LEFT * moments.scale * spread] = COLLINEAR
+    reason[moments.singular | (moments.df < 2)] = COLLINEAR
     constant = spread <= 1e-9 * np.maximum(counts.n, 1.0)[:, None]
-    reason[constant] = "rare"
-    reason[constant.all(axis=1)] = "monomorphic"
+    reason[constant] = RARE
+    reason[constant.all(axis=1)] = MONOMORPHIC
     return reason
 
 
@@ -171,7 +174,7 @@ def _test_both(moments: Moments, counts: Counts, binary: bool) -> np.ndarray:
     u, v = moments.score.T
     determinant = hh * rr - hr * hr
     spread = counts.spread[:, 0] * counts.spread[:, 2] - counts.spread[:, 1] ** 2
-    usable = (determinant > COLLINEAR * moments.scale**2 * spread) & (spread > 1e-9) & ~moments.singular
+    usable = (determinant > MIN_LEFT * moments.scale**2 * spread) & (spread > 1e-9) & ~moments.singular
     usable &= moments.df > 2
     with np.errstate(divide="ignore", invalid="ignore"):
         explained = (u * u * rr - 2.0 * u * v * hr + v * v * hh) / np.where(usable, determinant, np.nan)
@@ -202,13 +205,16 @@ def codes(reason: np.ndarray) -> np.ndarray:
 
     The bare reason where all four encodings share it, else ``encoding:reason`` for each that has one, comma-separated.
     """
-    table: dict[tuple, str] = {}
-    rows = [tuple(row) for row in reason]
-    for row in set(rows):
-        if len(set(row)) == 1:
-            table[row] = row[0]
-        else:
-            table[row] = ",".join(
-                f"{name}:{why}" for name, why in zip(ENCODINGS, row, strict=True) if why
-            )
-    return np.array([table[row] for row in rows], dtype=object)
+    weights = len(REASONS) ** np.arange(reason.shape[1])
+    kinds, first, which = np.unique(reason @ weights, return_index=True, return_inverse=True)
+    names = np.empty(len(kinds), dtype=object)
+    for kind, row in enumerate(reason[first]):
+        names[kind] = _code(row)
+    return names[which]
+
+
+def _code(row: np.ndarray) -> str:
+    """Code of one variant from the reasons of its four encodings."""
+    if len(set(row)) == 1:
+        return REASONS[row[0]]
+    return ",".join(f"{name}:{REASONS[why]}" for name, why in zip(ENCODINGS, row, strict=True) if why)

@@ -2,8 +2,8 @@
 
 What is needed of a variant are sums of its two indicators against a few columns: covariates, weights, traits. They
 are one matrix product. Hard calls make it exact in single precision: the columns are cut into integer digits small
-enough that every partial sum stays below 2**24, so that float32 adds them without rounding, in any order. The
-result is float64-accurate at float32 speed, and the same to the last bit whatever the BLAS or the number of threads.
+enough that no partial sum exceeds 2**24, so that float32 adds them without rounding, in any order. Scores keep the
+accuracy of float64 at the speed of float32, and are the same to the last bit whatever the BLAS or the threads.
 
 A missing genotype has both indicators 0, so only the covariates need mending: the k x k matrix of the samples that
 are missing is taken from the whole one, and a small Cholesky solve per variant does the rest.
@@ -17,13 +17,18 @@ import numpy as np
 
 from haplolens.association.encodings import Counts, Moments
 
-SAMPLES = 2048
-"""Samples per partial sum: 2048 x 2**12 < 2**24, exact in float32."""
-VARIANTS = 128
-"""Variants per block: two float32 indicator blocks of 1 MiB each stay in the cache."""
-FIRST_DIGIT, NEXT_DIGIT = 2**12, 2**13
-GATHERED = 1 << 22
-"""Numbers gathered at a time for missing genotypes (32 MiB)."""
+SAMPLES = 512
+"""Samples per partial sum: 512 x 2**15 = 2**24, the last integer that float32 counts to."""
+VARIANTS = 256
+"""Variants per block: both float32 indicator blocks, 1 MiB together, stay in the second-level cache."""
+DIGIT = 2**15
+"""Largest digit."""
+LANES = 8
+"""Columns are padded to a multiple of this, for which matrix products are fastest."""
+SINGULAR = 1e-4
+"""Smallest eigenvalue of the covariates' Gram matrix among the samples left, of 1 among all."""
+GATHERED = 1 << 17
+"""Numbers looked up at a time for missing genotypes (1 MiB)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +66,7 @@ class Design:
     def factors(self) -> tuple[np.ndarray, list[int]]:
         """(N, P) columns that the indicators are summed against, and in how many digits each is cut.
 
-        Counts need one digit, covariates two (2**-26 of the largest), traits three (2**-39).
+        Two digits are 2**-32 of the largest value; counts need one.
         """
         root = np.ones_like(self.present) if self.weight is None else np.sqrt(self.weight)
         columns = [self.present[:, None]]
@@ -71,20 +76,19 @@ class Design:
             digits += [2] * (self.q.shape[1] - 1)
         else:
             columns += [self.weight[:, None], root[:, None] * self.q]
-            digits += [3] + [2] * self.q.shape[1]
+            digits += [2] + [2] * self.q.shape[1]
         columns += [root[:, None] * self.y]
-        digits += [3] * self.y.shape[1]
+        digits += [2] * self.y.shape[1]
         return np.hstack(columns), digits
 
     def gathered(self) -> np.ndarray:
-        """(N + 1, k + T + 3) float64 rows looked up for missing genotypes; the last row is zero, for padding."""
-        zeros = np.zeros_like(self.present)
-        extra = [
-            self.present,
-            self.present if self.weight is None else self.weight,
-            zeros if self.case is None else self.case,
-        ]
-        table = np.hstack([self.q, self.y, np.stack(extra, axis=1)])
+        """(N + 1, k + T + 3) float64 rows looked up for missing genotypes; the last row is zero, for padding.
+
+        Covariates, traits; then 1, weight and case in samples that are present.
+        """
+        weight = self.present if self.weight is None else self.weight
+        case = np.zeros_like(self.present) if self.case is None else self.case
+        table = np.hstack([self.q, self.y, np.stack([self.present, weight, case], axis=1)])
         return np.vstack([table, np.zeros(table.shape[1])])
 
 
@@ -168,7 +172,7 @@ class Kernel:
         For each design: moments whose ``score`` is (V, 2, T) and ``total`` (V, T), one column per trait, and counts.
         """
         sums = hard_sums(calls, self.digits) @ self._places  # (2, V, P)
-        missing = find_missing(calls)
+        missing = find_missing(calls, self.tables[0].shape[1])
         return [self._observe(group, sums, None, missing) for group in range(len(self.designs))]
 
     def dosage_moments(self, het: np.ndarray, hom: np.ndarray) -> list[tuple[Moments, Counts]]:
@@ -212,11 +216,12 @@ class Kernel:
         singular = np.zeros(n_variants, bool)
         for variants, index in missing:
             lost = table[index]  # (G, m, k + T + 3)
-            gram = lost[:, :, :k].transpose(0, 2, 1) @ lost[:, :, : k + n_traits]  # (G, k, k + T)
-            inner[variants, :, 2:] = -gram[:, :, k:]
-            total[variants] -= (lost[:, :, k : k + n_traits] ** 2).sum(axis=1)
-            gone[variants] = lost[:, :, k + n_traits :].sum(axis=1)
-            inner[variants], singular[variants] = whiten(np.eye(k) - gram[:, :, :k], inner[variants])
+            gram = lost.transpose(0, 2, 1) @ lost
+            inner[variants, :, 2:] = -gram[:, :k, k : k + n_traits]
+            total[variants] -= np.diagonal(gram, axis1=1, axis2=2)[:, k : k + n_traits]
+            gone[variants] = gram[:, k + n_traits, k + n_traits :]
+            left = np.eye(k) - gram[:, :k, :k]
+            inner[variants], singular[variants] = whiten(left, inner[variants])
         outer = inner[:, :, :2].transpose(0, 2, 1) @ inner  # (V, 2, 2 + T)
         score = sums[:, :, -n_traits:].transpose(1, 0, 2) - outer[:, :, 2:]
         information = raw - np.stack([outer[:, 0, 0], outer[:, 0, 1], outer[:, 1, 1]], axis=1)
@@ -224,9 +229,7 @@ class Kernel:
         n = design.present.sum() - gone[:, 0]
         counts = count(n, sums[0, :, 0], sums[1, :, 0], second)
         if design.case is not None:
-            counts = Counts(
-                n, counts.het, counts.hom, counts.spread, cases=design.case.sum() - gone[:, 2]
-            )
+            counts = Counts(n, counts.het, counts.hom, counts.spread, cases=design.case.sum() - gone[:, 2])
         return Moments(score, information, total, n - k, singular, design.scale), counts
 
     @staticmethod
@@ -262,25 +265,34 @@ def cut_digits(columns: np.ndarray, digits: list[int]) -> tuple[np.ndarray, np.n
     columns
         (N, P).
     digits
-        P numbers of digits. One digit: the column is 0/1 and is kept as it is.
+        P numbers of digits, each 2**-16 of the one before.
 
     Returns
     -------
-    (N, M) float32 integers of at most 2**12, and (M, P) place values with ``columns ≈ digits @ places``.
+    (N, M) float32 integers of at most 2**15, M padded to a multiple of `LANES`; and (M, P) place values with
+    ``columns ≈ digits @ places``.
     """
-    cut = np.zeros((len(columns), sum(digits)), np.float32)
-    places = np.zeros((sum(digits), len(digits)))
+    width = -(-sum(digits) // LANES) * LANES
+    cut = np.zeros((len(columns), width), np.float32)
+    places = np.zeros((width, len(digits)))
     at = 0
     for column, (values, depth) in enumerate(zip(columns.T, digits, strict=True)):
-        place = 1.0 if depth == 1 else max(np.abs(values).max(), np.finfo(float).tiny) / FIRST_DIGIT
+        place = place_value(values)
         rest = values
         for _ in range(depth):
             cut[:, at] = np.rint(rest / place)
             places[at, column] = place
             rest = rest - cut[:, at].astype(np.float64) * place
-            place /= NEXT_DIGIT
+            place /= 2 * DIGIT
             at += 1
     return cut, places
+
+
+def place_value(values: np.ndarray) -> float:
+    """Place value of the first digit: 1 for a column of zeros and ones, which stays exact."""
+    if np.isin(values, (0.0, 1.0)).all():
+        return 1.0
+    return float(np.abs(values).max()) / DIGIT
 
 
 def hard_sums(calls: np.ndarray, digits: np.ndarray) -> np.ndarray:
@@ -291,7 +303,7 @@ def hard_sums(calls: np.ndarray, digits: np.ndarray) -> np.ndarray:
     calls
         (V, N) int8.
     digits
-        (N, M) float32 integers of at most 2**12.
+        (N, M) float32 integers of at most 2**15.
 
     Returns
     -------
@@ -299,19 +311,18 @@ def hard_sums(calls: np.ndarray, digits: np.ndarray) -> np.ndarray:
     """
     n_variants, n_samples = calls.shape
     sums = np.zeros((2, n_variants, digits.shape[1]))
-    flags = np.empty((VARIANTS, SAMPLES), bool)
+    flags = np.empty(VARIANTS * SAMPLES, bool)
     buffer = np.empty(2 * VARIANTS * SAMPLES, np.float32)
     for first in range(0, n_variants, VARIANTS):
         height = min(VARIANTS, n_variants - first)
         for start in range(0, n_samples, SAMPLES):
             block = calls[first : first + height, start : start + SAMPLES]
-            width = block.shape[1]
-            indicators = buffer[: 2 * height * width].reshape(2, height, width)
+            indicators = buffer[: 2 * block.size].reshape(2, *block.shape)
+            flag = flags[: block.size].reshape(block.shape)
             for copies in (1, 2):
-                flag = flags[:height, :width]
                 np.equal(block, copies, out=flag)
                 np.copyto(indicators[copies - 1], flag)
-            part = indicators.reshape(2 * height, width) @ digits[start : start + SAMPLES]
+            part = indicators.reshape(2 * height, -1) @ digits[start : start + SAMPLES]
             sums[:, first : first + height] += part.reshape(2, height, -1)
     return sums
 
@@ -334,18 +345,18 @@ def find_missing(calls: np.ndarray, width: int = 32) -> list[tuple[np.ndarray, n
     flat = np.flatnonzero(calls < 0)
     if len(flat) == 0:
         return []
-    rows, samples = np.divmod(flat, n_samples)
-    per_row = np.bincount(rows, minlength=n_variants)
-    starts = np.concatenate([[0], np.cumsum(per_row)])
+    edges = np.searchsorted(flat, np.arange(n_variants + 1) * n_samples)
+    per_row = np.diff(edges)
     touched = np.flatnonzero(per_row)
     batch = max(1, GATHERED // (width * int(per_row.max())))
     batches = []
     for first in range(0, len(touched), batch):
         variants = touched[first : first + batch]
-        within = slice(starts[variants[0]], starts[variants[-1] + 1])
-        index = np.full((len(variants), per_row[variants].max()), n_samples)
-        place = np.searchsorted(variants, rows[within])
-        index[place, np.arange(within.start, within.stop) - starts[rows[within]]] = samples[within]
+        lengths = per_row[variants]
+        within = flat[edges[variants[0]] : edges[variants[-1] + 1]]
+        index = np.full((len(variants), lengths.max()), n_samples)
+        filled = np.arange(lengths.max()) < lengths[:, None]
+        index[filled] = within - np.repeat(variants * n_samples, lengths)
         batches.append((variants, index))
     return batches
 
@@ -364,14 +375,9 @@ def whiten(left: np.ndarray, inner: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     -------
     (G, k, m) L⁻¹ inner with L Lᵀ = left, and (G,) where ``left`` is singular.
     """
-    smallest = np.linalg.eigvalsh(left)[:, 0] if _has_singular(left) else None
-    singular = np.zeros(len(left), bool) if smallest is None else smallest < 1e-9
-    safe = np.where(singular[:, None, None], np.eye(left.shape[1]), left)
+    singular = np.zeros(len(left), bool)
+    lost = left.shape[1] - np.trace(left, axis1=1, axis2=2)
+    for at in np.flatnonzero(lost > 0.5):  # an eigenvalue can only be 0 where 1 or more is lost
+        singular[at] = np.linalg.eigvalsh(left[at])[0] < SINGULAR
+    safe = np.where(singular[:, None, None], np.eye(left.shape[1]), left) if singular.any() else left
     return np.linalg.solve(np.linalg.cholesky(safe), inner), singular
-
-
-def _has_singular(left: np.ndarray) -> bool:
-    """Whether a cheap bound leaves it open that one of the matrices is singular (they are near 1 mostly)."""
-    share = np.trace(left, axis1=1, axis2=2) - left.shape[1]
-    return bool((share < -0.5).any())
-
