@@ -1,0 +1,97 @@
+"""Credible sets: the few variants that, together, very likely hold one cause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from haplolens.finemap.encodings import EncodedColumns
+from haplolens.finemap.posterior import VariantPosterior
+
+MIN_PURITY = 0.5
+"""Sets with two members less correlated than this are not reported."""
+
+
+@dataclass(frozen=True, eq=False)
+class CredibleSet:
+    """Variants that hold one cause.
+
+    Parameters
+    ----------
+    variants
+        Positions, most likely first.
+    alpha
+        Their probabilities of being this cause.
+    coverage
+        Sum of ``alpha``: at least what was asked for.
+    purity
+        Smallest |r| between two members, each in its likeliest encoding.
+    mode
+        Position in `schema.EFFECT_MODES` of the likeliest mode of action.
+    effect
+        Which single effect it comes from.
+    """
+
+    variants: np.ndarray
+    alpha: np.ndarray
+    coverage: float
+    purity: float
+    mode: int
+    effect: int
+
+
+def smallest_set(posterior: np.ndarray, share: float) -> np.ndarray:
+    """Positions of the fewest entries that hold ``share`` of a posterior, largest first (ties: first in order).
+
+    Parameters
+    ----------
+    posterior
+        (V,), non-negative.
+    share
+        Of its sum, in (0, 1].
+    """
+    order = np.argsort(-posterior, kind="stable")
+    held = np.cumsum(posterior[order])
+    return order[: int((held < share * posterior.sum()).sum()) + 1]
+
+
+def credible_sets(
+    posterior: VariantPosterior,
+    columns: EncodedColumns,
+    *,
+    coverage: float = 0.95,
+    min_purity: float = MIN_PURITY,
+) -> list[CredibleSet]:
+    """Credible sets of a region, purest first.
+
+    A set is as likely to hold a cause as its coverage says only if the cause was typed. An effect too diffuse
+    to be pure, or that repeats another set, is not reported.
+
+    Parameters
+    ----------
+    posterior
+        Of the region.
+    columns
+        What it was fitted on.
+    coverage
+        Probability that a set holds its cause.
+    min_purity
+        Smallest |r| allowed between two members.
+    """
+    found: list[CredibleSet] = []
+    seen: set[frozenset[int]] = set()
+    for effect, alpha in enumerate(posterior.alpha):
+        order = np.argsort(-alpha, kind="stable")
+        members = order[: int((np.cumsum(alpha[order]) < coverage).sum()) + 1]
+        if (key := frozenset(members.tolist())) in seen:
+            continue
+        seen.add(key)
+        chosen = posterior.column[effect, members] * alpha.size + members
+        purity = float(np.abs(columns.gram.correlation(chosen)).min())
+        if purity >= min_purity:
+            mode = int(posterior.effect_mode[effect])
+            found.append(
+                CredibleSet(members, alpha[members], float(alpha[members].sum()), purity, mode, effect)
+            )
+    return sorted(found, key=lambda one: -one.purity)

@@ -1,0 +1,113 @@
+"""Products with X'X, the only thing a sum of single effects asks of the genotypes.
+
+Two ways of holding it: as it is (`DenseGram`), or, for every encoding of every variant, as the Gram matrix of the
+two indicators alone (`EncodedGram`): 2V × 2V numbers stand for 4V × 4V.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+NEGLIGIBLE = 1e-10
+"""Coefficients below this share of the largest are left out of a product."""
+SPARSE = 0.25
+"""Share of non-negligible coefficients below which only their rows are read."""
+
+
+class Gram(Protocol):
+    """X'X of P columns, each standardised to the same squared norm."""
+
+    n_columns: int
+    scale: float
+
+    def multiply(self, b: np.ndarray) -> np.ndarray:
+        """X'X b, (P,) float64."""
+        ...
+
+    def correlation(self, columns: np.ndarray) -> np.ndarray:
+        """(k, k) float64, correlations between some columns."""
+        ...
+
+
+def _product(symmetric: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Symmetric matrix times vector; rows whose coefficient is negligible are not read."""
+    size = np.abs(b)
+    heavy = np.flatnonzero(size > NEGLIGIBLE * size.max(initial=0.0))
+    if len(heavy) < SPARSE * len(b):
+        return b[heavy].astype(symmetric.dtype) @ symmetric[heavy]
+    return symmetric @ b.astype(symmetric.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class DenseGram:
+    """X'X held as it is.
+
+    Parameters
+    ----------
+    matrix
+        (P, P) float32 or float64, symmetric, constant diagonal ``scale``.
+    scale
+        Squared norm of each column (n - 1).
+    """
+
+    matrix: np.ndarray
+    scale: float
+
+    @property
+    def n_columns(self) -> int:
+        """P."""
+        return len(self.matrix)
+
+    def multiply(self, b: np.ndarray) -> np.ndarray:
+        """See `Gram.multiply`."""
+        return _product(self.matrix, b).astype(np.float64)
+
+    def correlation(self, columns: np.ndarray) -> np.ndarray:
+        """See `Gram.correlation`."""
+        return self.matrix[np.ix_(columns, columns)].astype(np.float64) / self.scale
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedGram:
+    """X'X of E encodings × V variants, from the Gram matrix of the two indicators.
+
+    Column ``e * V + v`` is encoding e of variant v.
+
+    Parameters
+    ----------
+    indicators
+        (2V, 2V) float32 or float64, Gram matrix of the rows het_0 .. het_{V-1}, hom_0 .. hom_{V-1}.
+    weights
+        (E, 2), value of each encoding in a heterozygote and in a homozygote.
+    factor
+        (E, V), what each column is multiplied by to have squared norm ``scale``; 0 leaves a column out.
+    scale
+        Squared norm of each column (n - 1).
+    """
+
+    indicators: np.ndarray
+    weights: np.ndarray
+    factor: np.ndarray
+    scale: float
+
+    @property
+    def n_columns(self) -> int:
+        """E * V."""
+        return self.factor.size
+
+    def multiply(self, b: np.ndarray) -> np.ndarray:
+        """See `Gram.multiply`."""
+        scaled = b.reshape(self.factor.shape) * self.factor  # (E, V)
+        through = _product(self.indicators, (self.weights.T @ scaled).ravel())  # (2V,)
+        return ((self.weights @ through.reshape(2, -1)) * self.factor).ravel()
+
+    def correlation(self, columns: np.ndarray) -> np.ndarray:
+        """See `Gram.correlation`."""
+        encoding, variant = np.divmod(np.asarray(columns), self.factor.shape[1])
+        weight = self.weights[encoding] * self.factor[encoding, variant][:, None]  # (k, 2)
+        rows = np.concatenate([variant, variant + self.factor.shape[1]])  # (2k,) het rows, hom rows
+        pairs = self.indicators[np.ix_(rows, rows)].reshape(2, len(variant), 2, len(variant))
+        return np.einsum("ia,aibj,jb->ij", weight, pairs.astype(np.float64), weight) / self.scale

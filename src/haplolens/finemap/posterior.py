@@ -1,0 +1,169 @@
+"""What the single effects of a region say about its variants, whatever the encoding they act in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns
+from haplolens.finemap.susie import SusieFit, fit_effects
+
+MIN_LBF = 1.0
+"""Log Bayes factor below which a single effect is no effect: SuSiE never lets go of it, but it says nothing."""
+FURTHER_CAUSES = 0.5
+"""Causes expected in a region beyond those that SuSiE has found."""
+EXPECTED_Z2 = np.array([8.0, 32.0, 128.0])
+"""Prior variance of a cause's z-score, averaged over: effects this study could just see, and larger ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class RegionTrait:
+    """The trait as a region sees it.
+
+    Parameters
+    ----------
+    yty
+        y'y, covariates and structure out.
+    n
+        Residual degrees of freedom + 1.
+    residual_variance
+        1 for score statistics (binary traits); None where it is estimated.
+    """
+
+    yty: float
+    n: float
+    residual_variance: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class VariantPosterior:
+    """Single effects of a region, summed over encodings.
+
+    Parameters
+    ----------
+    alpha
+        (K, V), probability that effect k is variant v.
+    further
+        (V,), probability of one more cause, by the weak signals the K effects leave; sums to less than 1.
+    column
+        (K, V) int, the encoding in which variant v would most likely be effect k.
+    coefficient
+        (K, E * V), posterior mean of effect k, by (standardised) column.
+    lbf
+        (K,) log Bayes factor of each effect.
+    mode
+        (V,) int, position in `schema.EFFECT_MODES` of each variant's most likely mode of action.
+    effect_mode
+        (K,) int, the same for each effect.
+    evidence
+        (K, 4), Bayes factor of each encoding of the minor allele, for `priors.learn_encoding_prior`.
+    converged
+        Whether the fit underneath did.
+    """
+
+    alpha: np.ndarray
+    further: np.ndarray
+    column: np.ndarray
+    coefficient: np.ndarray
+    lbf: np.ndarray
+    mode: np.ndarray
+    effect_mode: np.ndarray
+    evidence: np.ndarray
+    converged: bool
+
+    @property
+    def pip(self) -> np.ndarray:
+        """(V,) probability that a variant is a cause."""
+        return 1.0 - np.prod(1.0 - self.alpha, axis=0) * (1.0 - self.further)
+
+
+def fit_variants(
+    columns: EncodedColumns,
+    trait: RegionTrait,
+    encoding_prior: np.ndarray,
+    *,
+    n_effects: int = 10,
+    further_causes: float = FURTHER_CAUSES,
+) -> VariantPosterior:
+    """Encoding-aware SuSiE: which variants of a region are causes, each in the encoding that explains it best.
+
+    It supposes that the causes are among the variants given; where the cause is untyped its best proxies
+    carry the posterior. SuSiE always spends all of its L effects: those with next to no evidence would add
+    a probability of 1 each, spread over the region. They are replaced by one further effect that need not
+    exist, which ranks weak signals and keeps the sum of the posterior near the number of causes.
+
+    Parameters
+    ----------
+    columns
+        Every usable encoding of every variant.
+    trait
+        The trait, whitened with the same null model.
+    encoding_prior
+        (4,) prior over encodings, relative to the minor allele.
+    n_effects
+        L, the most causes that are looked for.
+    further_causes
+        Causes expected beyond those found; 0 keeps SuSiE's own effects, all of them, as susieR does.
+    """
+    prior = columns.prior(encoding_prior)
+    fit = fit_effects(
+        columns.gram, columns.xty, trait.yty, trait.n,
+        prior=prior, n_effects=n_effects, residual_variance=trait.residual_variance,
+    )  # fmt: skip
+    kept = np.flatnonzero(fit.active & ((fit.lbf >= MIN_LBF) | (further_causes == 0)))
+    n_encodings, n_variants = columns.share.shape[:2]
+    chosen = fit.alpha[kept].reshape(len(kept), n_encodings, n_variants)  # (K, E, V)
+    weak = _further_cause(columns, fit, kept, prior, further_causes).reshape(n_encodings, n_variants)
+    beforehand = (prior / prior.sum()).reshape(n_encodings, n_variants)
+    mass = mode_mass(chosen.sum(axis=0) + weak + 1e-12 * beforehand, columns)
+    bayes_factor = np.divide(fit.alpha[kept], prior, where=prior > 0, out=np.zeros((len(kept), len(prior))))
+    return VariantPosterior(
+        alpha=chosen.sum(axis=1),
+        further=weak.sum(axis=0),
+        column=chosen.argmax(axis=1),
+        coefficient=fit.alpha[kept] * fit.mu[kept],
+        lbf=fit.lbf[kept],
+        mode=mass.argmax(axis=0),
+        effect_mode=np.array([mode_mass(one, columns).sum(axis=1).argmax() for one in chosen], int),
+        evidence=bayes_factor @ columns.share.reshape(-1, 4),
+        converged=fit.converged,
+    )
+
+
+def mode_mass(posterior: np.ndarray, columns: EncodedColumns) -> np.ndarray:
+    """(5, V), posterior (E, V) of the columns gathered by mode of action."""
+    mass = np.zeros((UNRESOLVED + 1, posterior.shape[1]))
+    mass[: len(posterior)] = np.where(columns.unresolved, 0.0, posterior)
+    mass[UNRESOLVED] = np.where(columns.unresolved, posterior, 0.0).sum(axis=0)
+    return mass
+
+
+def log_bayes_factor(z2: np.ndarray) -> np.ndarray:
+    """Log Bayes factor of an effect against none, from squared z-scores of any shape.
+
+    The prior variance is in units of the study's own error (`EXPECTED_Z2`), so it holds for quantitative and
+    binary traits and any sample size (Wakefield 2009, Genet Epidemiol 33:79).
+    """
+    shrink = EXPECTED_Z2 / (1.0 + EXPECTED_Z2)
+    each = 0.5 * (np.log1p(-shrink) + np.multiply.outer(z2, shrink))
+    return np.logaddexp.reduce(each, axis=-1) - np.log(len(EXPECTED_Z2))
+
+
+def single_effect(log_evidence: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Posterior (P,) of one effect that need not exist: ``prior`` sums to less than 1, the rest is `none`."""
+    top = max(float(log_evidence.max(initial=0.0)), 0.0)
+    weight = prior * np.exp(log_evidence - top)
+    return weight / ((1.0 - prior.sum()) * np.exp(-top) + weight.sum())
+
+
+def _further_cause(
+    columns: EncodedColumns, fit: SusieFit, kept: np.ndarray, prior: np.ndarray, expected: float
+) -> np.ndarray:
+    """(E * V,) posterior of one more effect in what the kept effects leave."""
+    if expected == 0:
+        return np.zeros(len(prior))
+    explained = (fit.alpha[kept] * fit.mu[kept]).sum(axis=0)
+    residual = columns.xty - (columns.gram.multiply(explained) if len(kept) else 0.0)
+    z2 = residual**2 / (columns.gram.scale * fit.sigma2)
+    return single_effect(log_bayes_factor(z2), prior * (expected / prior.sum()))

@@ -1,0 +1,231 @@
+"""One region, fitted: its effects, credible sets and the LD around its lead variant.
+
+Regions too large for one fit are fitted tile by tile, strongest first. An effect belongs to the tile in which its
+likeliest variant is most central, and is taken out of the trait before the next tile is fitted: no cause is
+claimed twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from haplolens.data.genotypes import ENCODING_WEIGHTS
+from haplolens.finemap.credible import CredibleSet, credible_sets
+from haplolens.finemap.posterior import FURTHER_CAUSES, VariantPosterior, fit_variants
+from haplolens.finemap.region_data import RegionData, RegionReader, read_region
+from haplolens.finemap.regions import Region, owners
+
+LD_VARIANTS = 200
+"""Variants of the LD triangle."""
+NEGLIGIBLE = 1e-4
+"""Share of an effect that a variant must carry to be taken out of the trait with it."""
+
+
+@dataclass(frozen=True, eq=False)
+class FitOptions:
+    """How regions are fitted.
+
+    Parameters
+    ----------
+    coverage
+        Of credible sets.
+    n_effects
+        L.
+    additive_only
+        One additive column per variant and every effect kept, as susieR does.
+    residual_variance
+        1 for binary traits, None to estimate it.
+    """
+
+    coverage: float = 0.95
+    n_effects: int = 10
+    additive_only: bool = False
+    residual_variance: float | None = None
+
+    @property
+    def further_causes(self) -> float:
+        """See `posterior.fit_variants`."""
+        return 0.0 if self.additive_only else FURTHER_CAUSES
+
+
+@dataclass(frozen=True, eq=False)
+class RegionFit:
+    """What was found in a region; every position is within ``region.columns``.
+
+    Parameters
+    ----------
+    region
+        Which.
+    alpha
+        (K, V), single effects that are there, and (last rows) further ones that may be.
+    pip
+        (V,), NaN where no encoding of the variant could be used.
+    mode
+        (V,) int, position in `schema.EFFECT_MODES`.
+    sets
+        Credible sets.
+    evidence
+        (K', 4), for `priors.learn_encoding_prior`.
+    lbf
+        (K',) log Bayes factors of the same effects.
+    lead
+        Position of the largest pip.
+    r_lead
+        (V,) float32, correlation with it (additive, covariates out); NaN outside its tile.
+    ld_at, ld
+        (J,) positions and (J, J) float32 correlations around the lead.
+    note
+        What a reader must know.
+    """
+
+    region: Region
+    alpha: np.ndarray
+    pip: np.ndarray
+    mode: np.ndarray
+    sets: list[CredibleSet]
+    evidence: np.ndarray
+    lbf: np.ndarray
+    lead: int
+    r_lead: np.ndarray
+    ld_at: np.ndarray
+    ld: np.ndarray
+    note: str
+
+
+@dataclass(frozen=True, eq=False)
+class _TileFit:
+    """What one tile says of the variants and effects it owns; positions are within the region."""
+
+    tile: np.ndarray
+    own: np.ndarray  # (V_t,) bool
+    mine: np.ndarray  # (K,) bool, effects whose likeliest variant it owns
+    found: VariantPosterior
+    usable: np.ndarray  # (V_t,) bool
+    sets: list[CredibleSet]
+    lead: int
+    r_lead: np.ndarray  # (V_t,)
+    ld_at: np.ndarray
+    ld: np.ndarray
+
+
+def fit_region(
+    region: Region,
+    reader: RegionReader,
+    p_values: np.ndarray,
+    encoding_prior: np.ndarray,
+    options: FitOptions,
+    data: RegionData | None = None,
+) -> RegionFit:
+    """Fine-map one region.
+
+    Parameters
+    ----------
+    region
+        Which blocks.
+    reader
+        Reads its variants.
+    p_values
+        (V,) of the scan; tiles are fitted in the order of their smallest.
+    encoding_prior
+        (4,), relative to the minor allele.
+    options
+        See `FitOptions`.
+    data
+        What `read` made of an untiled region, if it is at hand.
+    """
+    owner, y = owners(region), reader.null.y
+    strongest = [np.nanmin(np.append(p_values[owner == t], 1.0)) for t in range(len(region.tiles))]
+    fitted: list[_TileFit] = []
+    for t in np.argsort(strongest, kind="stable").tolist():
+        tile = region.tiles[t]
+        part = replace(reader, columns=region.columns[tile])
+        here = data if data is not None and len(region.tiles) == 1 else read(part, y, options)
+        one = _fit_tile(tile, owner[tile] == t, here, encoding_prior, options)
+        fitted.append(one)
+        if len(region.tiles) > 1 and one.mine.any():
+            y = y - _explained(part, here, one.found.coefficient[one.mine].sum(axis=0))
+    return _stitch(region, fitted)
+
+
+def read(reader: RegionReader, y: np.ndarray, options: FitOptions) -> RegionData:
+    """Gram matrix and trait of a region or tile."""
+    return read_region(
+        reader, y, additive_only=options.additive_only, residual_variance=options.residual_variance
+    )
+
+
+def _fit_tile(
+    tile: np.ndarray, own: np.ndarray, data: RegionData, encoding_prior: np.ndarray, options: FitOptions
+) -> _TileFit:
+    found = fit_variants(
+        data.columns, data.trait, encoding_prior,
+        n_effects=options.n_effects, further_causes=options.further_causes,
+    )  # fmt: skip
+    mine = own[found.alpha.argmax(axis=1)] if len(found.alpha) else np.zeros(0, bool)
+    sets = [
+        replace(one, variants=tile[one.variants])
+        for one in credible_sets(found, data.columns, coverage=options.coverage)
+        if mine[one.effect]
+    ]
+    usable = data.columns.usable
+    lead = int(np.where(own & usable, found.pip, -1.0).argmax())
+    near = _nearest(lead, len(tile))
+    # the additive column of variant v is column v
+    unit = np.zeros(data.columns.gram.n_columns)
+    unit[lead] = 1.0
+    r_lead = data.columns.gram.multiply(unit)[: len(tile)] / data.columns.gram.scale
+    ld = data.columns.gram.correlation(near)
+    return _TileFit(tile, own, mine, found, usable, sets, int(tile[lead]), r_lead, tile[near], ld)
+
+
+def _nearest(lead: int, n_variants: int) -> np.ndarray:
+    """Positions of the `LD_VARIANTS` variants around the lead."""
+    start = max(0, min(lead - LD_VARIANTS // 2, n_variants - LD_VARIANTS))
+    return np.arange(start, min(start + LD_VARIANTS, n_variants))
+
+
+def _explained(reader: RegionReader, data: RegionData, coefficient: np.ndarray) -> np.ndarray:
+    """(n,) part of the whitened trait that some effects explain."""
+    columns, n_variants = data.columns, len(reader.columns)
+    scaled = coefficient.reshape(-1, n_variants) * columns.factor  # (E, V)
+    weight = np.abs(coefficient).reshape(-1, n_variants).max(axis=0)
+    heavy = np.flatnonzero(weight > NEGLIGIBLE * weight.max())
+    part = ENCODING_WEIGHTS[: len(scaled)].T @ scaled[:, heavy]  # (2, k) by indicator
+    rows = reader.indicators(heavy)  # (2, k, n)
+    drawn = np.tensordot(part, rows, axes=2)[None]  # (1, n)
+    return reader.null.project(drawn)[0] * data.unit
+
+
+def _stitch(region: Region, fitted: list[_TileFit]) -> RegionFit:
+    """One region from its tiles."""
+    n_variants = len(region.columns)
+    alpha, sets = [], []
+    mode, usable = np.zeros(n_variants, int), np.zeros(n_variants, bool)
+    for one in fitted:
+        rows = np.zeros((int(one.mine.sum()) + 1, n_variants))
+        rows[:-1, one.tile] = one.found.alpha[one.mine]
+        rows[-1, one.tile[one.own]] = one.found.further[one.own]
+        alpha.append(rows)
+        mode[one.tile[one.own]], usable[one.tile[one.own]] = one.found.mode[one.own], one.usable[one.own]
+        taken = np.concatenate([other.variants for other in sets]) if sets and len(fitted) > 1 else []
+        sets += [new for new in one.sets if not np.isin(new.variants, taken).any()]
+    rows = np.concatenate(alpha)
+    pip = np.where(usable, 1.0 - np.prod(1.0 - rows, axis=0), np.nan)
+    best = max(fitted, key=lambda one: np.nan_to_num(pip[one.lead]))
+    r_lead = np.full(n_variants, np.nan, np.float32)
+    r_lead[best.tile] = best.r_lead
+    return RegionFit(
+        region, rows[rows.any(axis=1)], pip, mode, sets,
+        evidence=np.concatenate([one.found.evidence[one.mine] for one in fitted]),
+        lbf=np.concatenate([one.found.lbf[one.mine] for one in fitted]),
+        lead=best.lead, r_lead=r_lead, ld_at=best.ld_at, ld=best.ld.astype(np.float32), note=_note(fitted),
+    )  # fmt: skip
+
+
+def _note(fitted: list[_TileFit]) -> str:
+    notes = [f"fitted in {len(fitted)} overlapping tiles"] if len(fitted) > 1 else []
+    if not all(one.found.converged for one in fitted):
+        notes.append("did not converge in 100 rounds")
+    return "; ".join(notes)

@@ -1,0 +1,295 @@
+"""SuSiE: a trait as a sum of single effects, fitted by iterative Bayesian stepwise selection (IBSS).
+
+Works on sufficient statistics (X'X, X'y, y'y, n) alone. With every column standardised to the same squared norm,
+one update of one effect needs the z-scores of its residual and one product with X'X; the search for its prior
+variance is a search over a single shrinkage c = V / (V + s2), of which each log Bayes factor is
+log(1 - c) / 2 + c z^2 / 2.
+
+References
+----------
+Wang, Sarkar, Carbonetto, Stephens 2020, JRSS B 82:1273; Zou et al. 2022, PLoS Genet 18:e1010299.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from haplolens.finemap.gram import DenseGram, Gram
+
+PRIOR_TOL = 1e-9
+"""Effects whose prior variance is not above this are no effects."""
+LOG_VARIANCE_RANGE = (-30.0, 15.0)
+"""Where the prior variance of an effect is looked for (natural logarithm)."""
+LOG_VARIANCE_TOL = 1e-5
+GOLDEN = (3 - math.sqrt(5)) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class SusieFit:
+    """A fitted sum of L single effects over P columns.
+
+    Parameters
+    ----------
+    alpha
+        (L, P), probability that effect l is column j. Rows sum to 1.
+    mu, mu2
+        (L, P), posterior mean and second moment of the effect, were it column j (standardised columns).
+    prior_variance
+        (L,), 0 for effects that the data do not ask for.
+    lbf
+        (L,), log Bayes factor of each effect against none.
+    sigma2
+        Residual variance.
+    elbo
+        Evidence lower bound after each round.
+    converged
+        False if the last round still gained more than the tolerance.
+    """
+
+    alpha: np.ndarray
+    mu: np.ndarray
+    mu2: np.ndarray
+    prior_variance: np.ndarray
+    lbf: np.ndarray
+    sigma2: float
+    elbo: np.ndarray
+    converged: bool
+
+    @property
+    def active(self) -> np.ndarray:
+        """(L,) bool, effects that are there at all."""
+        return self.prior_variance > PRIOR_TOL
+
+    @property
+    def pip(self) -> np.ndarray:
+        """(P,) probability that a column is at least one of the effects."""
+        return 1.0 - np.prod(1.0 - self.alpha[self.active], axis=0)
+
+
+def susie(
+    xtx: np.ndarray,
+    xty: np.ndarray,
+    yty: float,
+    n: int,
+    *,
+    prior: np.ndarray | None = None,
+    n_effects: int = 10,
+    residual_variance: float | None = None,
+) -> SusieFit:
+    """Which columns carry an effect, and how sure that is.
+
+    Every column is standardised first. Columns in perfect LD share their posterior: a low probability of each
+    does not mean that none of them is a cause.
+
+    Parameters
+    ----------
+    xtx, xty, yty
+        (P, P), (P,) and y'y of centred X and y (covariates out).
+    n
+        Samples (or degrees of freedom of the residual + 1).
+    prior
+        (P,) prior weights, need not sum to 1; None is flat.
+    n_effects
+        L, the most effects that are looked for.
+    residual_variance
+        Keep it fixed at this value (1 for score statistics of binary traits); None estimates it.
+
+    Returns
+    -------
+    SusieFit
+        On the standardised scale. Constant columns get probability 0.
+    """
+    norm = np.diagonal(xtx).astype(np.float64)
+    usable = norm > 0
+    factor = np.where(usable, np.sqrt((n - 1) / np.where(usable, norm, 1.0)), 0.0)
+    weights = np.ones(len(norm)) if prior is None else np.asarray(prior, float)
+    gram = DenseGram(xtx * np.outer(factor, factor), n - 1.0)
+    return fit_effects(
+        gram, xty * factor, yty, n,
+        prior=weights * usable, n_effects=n_effects, residual_variance=residual_variance,
+    )  # fmt: skip
+
+
+def fit_effects(
+    gram: Gram,
+    xty: np.ndarray,
+    yty: float,
+    n: float,
+    *,
+    prior: np.ndarray,
+    n_effects: int = 10,
+    residual_variance: float | None = None,
+    scaled_prior_variance: float = 0.2,
+    max_rounds: int = 100,
+    tol: float = 1e-3,
+) -> SusieFit:
+    """SuSiE on standardised columns (squared norm n - 1 each); see `susie`.
+
+    Parameters
+    ----------
+    gram
+        Products with X'X.
+    xty
+        (P,) X'y of the standardised columns.
+    prior
+        (P,) prior weights; columns with weight 0 are never chosen.
+    scaled_prior_variance
+        Prior variance of an effect to start from, as a share of the trait's variance.
+    max_rounds, tol
+        Stop when a round gains less than ``tol`` in the evidence lower bound.
+    """
+    state = _Effects(gram, xty, yty, n, prior / prior.sum(), min(n_effects, int((prior > 0).sum())))
+    state.start(yty / (n - 1) if residual_variance is None else residual_variance, scaled_prior_variance)
+    elbo, gain = [-math.inf], math.inf
+    while gain >= tol and len(elbo) <= max_rounds:
+        if len(elbo) > 1 and residual_variance is None:
+            state.sigma2 = state.expected_residual() / n
+        for effect in range(state.n_effects):
+            state.update(effect)
+        elbo.append(state.elbo())
+        gain = elbo[-1] - elbo[-2]
+    return SusieFit(
+        state.alpha, state.mu, state.mu2, state.prior_variance, state.lbf,
+        state.sigma2, np.array(elbo[1:]), gain < tol,
+    )  # fmt: skip
+
+
+class _Effects:
+    """The state of the iteration; `fit_effects` tells the order of the steps."""
+
+    def __init__(self, gram: Gram, xty: np.ndarray, yty: float, n: float, prior: np.ndarray, n_effects: int):
+        self.gram, self.xty, self.yty, self.n = gram, np.asarray(xty, np.float64), yty, n
+        self.norm = n - 1.0
+        self.chosen = np.flatnonzero(prior > 0)
+        self.prior, self.n_effects = prior[self.chosen], n_effects
+        self.shape = (n_effects, len(prior))
+
+    def start(self, sigma2: float, scaled_prior_variance: float) -> None:
+        """No effect anywhere."""
+        self.sigma2 = float(sigma2)
+        self.alpha, self.mu, self.mu2 = (np.zeros(self.shape) for _ in range(3))
+        self.fitted = np.zeros(self.shape)  # (L, P) X'X b_l
+        self.total = np.zeros(self.shape[1])  # (P,) sum of them
+        self.prior_variance = np.full(self.n_effects, scaled_prior_variance * self.yty / (self.n - 1))
+        self.lbf, self.divergence = np.zeros(self.n_effects), np.zeros(self.n_effects)
+
+    def update(self, effect: int) -> None:
+        """Fit one effect to what the others leave."""
+        at = self.chosen
+        others = self.total - self.fitted[effect]
+        residual = (self.xty - others)[at]
+        error = self.sigma2 / self.norm  # variance of a single-column estimate
+        z2 = residual**2 / (self.norm * self.sigma2)
+        evidence = _evidence_of(z2, self.prior)
+        variance = _best_variance(evidence, error, float(self.prior_variance[effect]), float(z2.max()))
+        shrink = variance / (variance + error)
+        weight = self.prior * np.exp(0.5 * shrink * (z2 - z2.max()))
+        alpha = weight / weight.sum()
+        mean = shrink * residual / self.norm
+        second = shrink * error + mean**2
+        self.alpha[effect, at], self.mu[effect, at], self.mu2[effect, at] = alpha, mean, second
+        self.prior_variance[effect], self.lbf[effect] = variance, evidence(shrink)
+        expected = -0.5 / self.sigma2 * (self.norm * (alpha @ second) - 2.0 * ((alpha * mean) @ residual))
+        self.divergence[effect] = expected - self.lbf[effect]
+        self._refit(effect, others)
+
+    def _refit(self, effect: int, others: np.ndarray) -> None:
+        if self.prior_variance[effect] > 0:
+            self.fitted[effect] = self.gram.multiply(self.alpha[effect] * self.mu[effect])
+            self.total = others + self.fitted[effect]
+        else:
+            self.fitted[effect] = 0.0
+            self.total = others
+
+    def expected_residual(self) -> float:
+        """E |y - Xb|^2."""
+        b = self.alpha * self.mu  # (L, P)
+        mean = b.sum(axis=0)
+        spread = self.norm * np.einsum("lp,lp->", self.alpha, self.mu2) - np.einsum("lp,lp->", b, self.fitted)
+        return float(self.yty - 2.0 * mean @ self.xty + mean @ self.total + spread)
+
+    def elbo(self) -> float:
+        """Evidence lower bound."""
+        likelihood = -0.5 * self.n * math.log(2 * math.pi * self.sigma2)
+        return likelihood - 0.5 * self.expected_residual() / self.sigma2 - float(self.divergence.sum())
+
+
+def _evidence_of(z2: np.ndarray, prior: np.ndarray) -> Callable[[float], float]:
+    """Log Bayes factor of one effect as a function of its shrinkage c in [0, 1)."""
+    top = float(z2.max())
+    below = 0.5 * (z2 - top)
+    room = np.empty_like(below)
+
+    def evidence(shrink: float) -> float:
+        np.multiply(below, shrink, out=room)
+        np.exp(room, out=room)
+        return 0.5 * (math.log1p(-shrink) + shrink * top) + math.log(float(prior @ room))
+
+    return evidence
+
+
+def _best_variance(evidence: Callable[[float], float], error: float, current: float, top: float) -> float:
+    """Prior variance with the most evidence; 0 where an effect is not wanted at all."""
+
+    def loss(log_variance: float) -> float:
+        variance = math.exp(log_variance)
+        return -evidence(variance / (variance + error))
+
+    if top <= 1.0:  # log(1 - c) + c z^2 <= 0 for every c
+        return 0.0
+    best, value = minimise(loss, *LOG_VARIANCE_RANGE, LOG_VARIANCE_TOL)
+    variance = math.exp(best)
+    if current > 0 and (kept := loss(math.log(current))) < value:
+        variance, value = current, kept
+    return 0.0 if value >= 0 else variance
+
+
+def minimise(function: Callable[[float], float], low: float, high: float, tol: float) -> tuple[float, float]:
+    """Minimum of a function of one variable: golden sections, and parabolas where they help.
+
+    Deterministic, and local: where there are several minima it follows the same path as any bracketing search
+    from the same interval (Brent 1973, ch. 5).
+    """
+    x = w = v = low + GOLDEN * (high - low)
+    fx = fw = fv = function(x)
+    step = last = 0.0
+    while True:
+        middle = 0.5 * (low + high)
+        near = 1.5e-8 * abs(x) + tol / 3
+        if abs(x - middle) <= 2 * near - 0.5 * (high - low):
+            return x, fx
+        before, last = last, step
+        trial = _parabola((x, w, v), (fx, fw, fv)) if abs(before) > near else None
+        if trial is not None and abs(trial) < abs(0.5 * before) and low < x + trial < high:
+            step = trial
+            if min(x + step - low, high - x - step) < 2 * near:
+                step = math.copysign(near, middle - x)
+        else:
+            last = (high if x < middle else low) - x
+            step = GOLDEN * last
+        u = x + (step if abs(step) >= near else math.copysign(near, step))
+        fu = function(u)
+        if fu <= fx:
+            low, high = (low, x) if u < x else (x, high)
+            v, w, x, fv, fw, fx = w, x, u, fw, fx, fu
+            continue
+        low, high = (u, high) if u < x else (low, u)
+        if fu <= fw or w == x:
+            v, w, fv, fw = w, u, fw, fu
+        elif fu <= fv or v in (x, w):
+            v, fv = u, fu
+
+
+def _parabola(at: tuple[float, float, float], value: tuple[float, float, float]) -> float | None:
+    """Step from the best point to the bottom of the parabola through three; None if they lie on a line."""
+    x, w, v = at
+    fx, fw, fv = value
+    left, right = (x - w) * (fx - fv), (x - v) * (fx - fw)
+    denominator = 2.0 * (right - left)
+    if denominator == 0.0:
+        return None
+    return -((x - v) * right - (x - w) * left) / denominator
