@@ -16,7 +16,6 @@ from haplolens.association.kinship import Kinship, measure_kinship
 from haplolens.association.null import ChromosomeNull
 from haplolens.association.refit import MAX_SAMPLES, REFIT_BELOW, Refitter
 from haplolens.data.cohort import Cohort
-from haplolens.errors import InputError
 from haplolens.parallel import Progress, map_ordered
 
 CACHE_BYTES = 2**30
@@ -97,11 +96,20 @@ class MixedModel:
             if progress:
                 progress(chrom)
 
-    def log_ratio(self, chrom: str) -> float:
+    @property
+    def h2(self) -> float:
+        """Share of the variance that the kinship of all chromosomes explains."""
+        return self.whole.h2
+
+    def key(self, chrom: str | None) -> str | None:
+        """The chromosome that is left out for ``chrom``; None where nothing is."""
+        return self.kinships.key(chrom)
+
+    def log_ratio(self, chrom: str | None) -> float:
         """Log ratio of polygenic to residual variance of the model that tests ``chrom``."""
         return self._ratios[self.kinships.key(chrom)]
 
-    def factor(self, chrom: str) -> np.ndarray:
+    def factor(self, chrom: str | None) -> np.ndarray:
         """(n, n) Cholesky factor of that model's covariance (lower triangle; upper: the covariance itself)."""
         return self._cache.get(self.kinships.key(chrom))
 
@@ -172,8 +180,6 @@ def fit_mixed(
     """
     if kinships is None:
         kinships = LocoKinships(cohort, loco=loco, threads=threads)
-    if kinships.total.n_variants == 0:
-        raise InputError("no variant on an autosome is common enough (MAF >= 1 %) for a kinship matrix")
     model = MixedModel(kinships, covariates, y, threads=threads)
     counts = cohort.variants["chrom"].value_counts(sort=False)
     model.fit_ratios(

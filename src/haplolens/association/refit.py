@@ -48,10 +48,13 @@ class FittedModel(Protocol):
     covariates: np.ndarray
     y: np.ndarray
 
-    def factor(self, chrom: str) -> np.ndarray:
+    def key(self, chrom: str | None) -> str | None:
+        """The chromosome that is left out for ``chrom``, or None."""
+
+    def factor(self, chrom: str | None) -> np.ndarray:
         """(n, n) Cholesky factor (lower) with the covariance above its diagonal."""
 
-    def log_ratio(self, chrom: str) -> float:
+    def log_ratio(self, chrom: str | None) -> float:
         """Log ratio at which it was made."""
 
 
@@ -65,7 +68,7 @@ class Refitter:
         self.model = model
         self._factors = FactorCache(self._make, len(model.y), NODE_BYTES)
 
-    def _make(self, key: tuple[str, float]) -> np.ndarray:
+    def _make(self, key: tuple[str | None, float]) -> np.ndarray:
         """Factor at another log ratio, from the covariance that the null's factor carries above its diagonal."""
         chrom, log_ratio = key
         factor = self.model.factor(chrom)
@@ -116,7 +119,7 @@ class Refitter:
 
     def _profile(self, chrom: str, log_ratio: float, het: np.ndarray, hom: np.ndarray) -> Profile:
         """The five tests at one log ratio; NaN where nothing is left to test."""
-        factor = self._factors.get((chrom, log_ratio))
+        factor = self._factors.get((self.model.key(chrom), log_ratio))
         white = reml.whiten(factor, self.model.covariates, self.model.y)
         columns = [reml.solve_rows(factor, rows) for rows in (het, hom)]
         before = _gram(*columns)
