@@ -25,7 +25,7 @@ def take_out(null: ChromosomeNull, columns: np.ndarray) -> ChromosomeNull:
     Returns
     -------
     ChromosomeNull
-        For binary traits the weights stay those of the first null model (a one-step update).
+        Without ``refit``; for binary traits the weights stay those of the first null model (a one-step update).
     """
     basis = orthonormal(null.project(np.array(columns, float)), (columns**2).sum(axis=1))  # (m', n)
     if len(basis) == 0:

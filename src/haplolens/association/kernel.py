@@ -1,9 +1,7 @@
 """The fast scan: one pass over genotypes for all traits, missing genotypes dropped variant by variant.
 
 What is needed of a variant are sums of its two indicators against a few columns: covariates, weights, traits. They
-are one matrix product. Hard calls make it exact in single precision: the columns are cut into integer digits small
-enough that no partial sum exceeds 2**24, so that float32 adds them without rounding, in any order. Scores keep the
-accuracy of float64 at the speed of float32, and are the same to the last bit whatever the BLAS or the threads.
+are one matrix product, exact for hard calls (`digits`).
 
 A missing genotype has both indicators 0, so only the covariates need mending: the k x k matrix of the samples that
 are missing is taken from the whole one, and a small Cholesky solve per variant does the rest.
@@ -11,20 +9,15 @@ are missing is taken from the whole one, and a small Cholesky solve per variant 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from haplolens.association.digits import cut_digits, hard_sums
 from haplolens.association.encodings import Counts, Moments
 
-SAMPLES = 512
-"""Samples per partial sum: 512 x 2**15 = 2**24, the last integer that float32 counts to."""
-VARIANTS = 256
-"""Variants per block: both float32 indicator blocks, 1 MiB together, stay in the second-level cache."""
-DIGIT = 2**15
-"""Largest digit."""
-LANES = 8
-"""Columns are padded to a multiple of this, for which matrix products are fastest."""
+PROBABILITIES = 64
+"""Variants whose genotype probabilities are held in float64 at a time."""
 SINGULAR = 1e-4
 """Smallest eigenvalue of the covariates' Gram matrix among the samples left, of 1 among all."""
 GATHERED = 1 << 17
@@ -185,8 +178,8 @@ class Kernel:
         """
         absent = np.isnan(het)
         products = [np.empty((len(het), self.factors.shape[1])) for _ in range(5)]
-        for first in range(0, len(het), VARIANTS):
-            block = slice(first, first + VARIANTS)
+        for first in range(0, len(het), PROBABILITIES):
+            block = slice(first, first + PROBABILITIES)
             a = np.where(absent[block], 0.0, het[block]).astype(np.float64)
             b = np.where(absent[block], 0.0, hom[block]).astype(np.float64)
             for out, left in zip(products, (a, b, a * a, a * b, b * b), strict=True):
@@ -229,7 +222,7 @@ class Kernel:
         n = design.present.sum() - gone[:, 0]
         counts = count(n, sums[0, :, 0], sums[1, :, 0], second)
         if design.case is not None:
-            counts = Counts(n, counts.het, counts.hom, counts.spread, cases=design.case.sum() - gone[:, 2])
+            counts = replace(counts, cases=design.case.sum() - gone[:, 2])
         return Moments(score, information, total, n - k, singular, design.scale), counts
 
     @staticmethod
@@ -255,76 +248,6 @@ def count(n: np.ndarray, het: np.ndarray, hom: np.ndarray, second: np.ndarray) -
     size = np.maximum(n, 1.0)
     spread = second - np.stack([het * het, het * hom, hom * hom], axis=1) / size[:, None]
     return Counts(n, het, hom, spread)
-
-
-def cut_digits(columns: np.ndarray, digits: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Cut each column into integer digits.
-
-    Parameters
-    ----------
-    columns
-        (N, P).
-    digits
-        P numbers of digits, each 2**-16 of the one before.
-
-    Returns
-    -------
-    (N, M) float32 integers of at most 2**15, M padded to a multiple of `LANES`; and (M, P) place values with
-    ``columns ≈ digits @ places``.
-    """
-    width = -(-sum(digits) // LANES) * LANES
-    cut = np.zeros((len(columns), width), np.float32)
-    places = np.zeros((width, len(digits)))
-    at = 0
-    for column, (values, depth) in enumerate(zip(columns.T, digits, strict=True)):
-        place = place_value(values)
-        rest = values
-        for _ in range(depth):
-            cut[:, at] = np.rint(rest / place)
-            places[at, column] = place
-            rest = rest - cut[:, at].astype(np.float64) * place
-            place /= 2 * DIGIT
-            at += 1
-    return cut, places
-
-
-def place_value(values: np.ndarray) -> float:
-    """Place value of the first digit: 1 for a column of zeros and ones, which stays exact."""
-    if np.isin(values, (0.0, 1.0)).all():
-        return 1.0
-    return float(np.abs(values).max()) / DIGIT
-
-
-def hard_sums(calls: np.ndarray, digits: np.ndarray) -> np.ndarray:
-    """Exact sums of the two indicators of hard calls against integer columns.
-
-    Parameters
-    ----------
-    calls
-        (V, N) int8.
-    digits
-        (N, M) float32 integers of at most 2**15.
-
-    Returns
-    -------
-    (2, V, M) float64: heterozygotes, ALT homozygotes.
-    """
-    n_variants, n_samples = calls.shape
-    sums = np.zeros((2, n_variants, digits.shape[1]))
-    flags = np.empty(VARIANTS * SAMPLES, bool)
-    buffer = np.empty(2 * VARIANTS * SAMPLES, np.float32)
-    for first in range(0, n_variants, VARIANTS):
-        height = min(VARIANTS, n_variants - first)
-        for start in range(0, n_samples, SAMPLES):
-            block = calls[first : first + height, start : start + SAMPLES]
-            indicators = buffer[: 2 * block.size].reshape(2, *block.shape)
-            flag = flags[: block.size].reshape(block.shape)
-            for copies in (1, 2):
-                np.equal(block, copies, out=flag)
-                np.copyto(indicators[copies - 1], flag)
-            part = indicators.reshape(2 * height, -1) @ digits[start : start + SAMPLES]
-            sums[:, first : first + height] += part.reshape(2, height, -1)
-    return sums
 
 
 def find_missing(calls: np.ndarray, width: int = 32) -> list[tuple[np.ndarray, np.ndarray]]:

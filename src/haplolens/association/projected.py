@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from haplolens.association.encodings import Counts, EncodingTests, Moments
@@ -25,7 +27,7 @@ def projected_moments(
     seen = ~np.isnan(indicators.het)
     n = seen.sum(axis=1).astype(float)
     het, hom = (np.where(seen, part, 0.0) for part in indicators)
-    counts = _count(model, seen, n, het, hom)
+    counts = count_genotypes(model, seen, het, hom)
     het, hom = (impute_mean(part, seen, n) for part in (het, hom))
     x, z = null.project(het), null.project(hom)  # (V, n)
     information = np.stack([(x * x).sum(axis=1), (x * z).sum(axis=1), (z * z).sum(axis=1)], axis=1)
@@ -42,29 +44,46 @@ def impute_mean(values: np.ndarray, seen: np.ndarray, n: np.ndarray) -> np.ndarr
     return np.where(seen, values, (values.sum(axis=1) / np.maximum(n, 1.0))[:, None])
 
 
-def _count(model: NullModel, seen: np.ndarray, n: np.ndarray, het: np.ndarray, hom: np.ndarray) -> Counts:
+def count_genotypes(model: NullModel, seen: np.ndarray, het: np.ndarray, hom: np.ndarray) -> Counts:
+    """Counts of V variants.
+
+    Parameters
+    ----------
+    seen
+        (V, n) bool, genotype there.
+    het, hom
+        (V, n) indicators, 0 where not seen.
+    """
     second = np.stack([(het * het).sum(axis=1), (het * hom).sum(axis=1), (hom * hom).sum(axis=1)], axis=1)
-    counts = count(n, het.sum(axis=1), hom.sum(axis=1), second)
-    if not model.binary:
-        return counts
-    return Counts(n, counts.het, counts.hom, counts.spread, cases=seen @ model.y)
+    counts = count(seen.sum(axis=1).astype(float), het.sum(axis=1), hom.sum(axis=1), second)
+    return replace(counts, cases=seen @ model.y) if model.binary else counts
 
 
 def refine(tests: EncodingTests, indicators: Indicators, null: ChromosomeNull) -> None:
-    """Improve the tests of variants that look associated, in place, where the null model knows how.
+    """Replace tests of variants that look associated by the null model's better ones, in place.
 
-    Quantitative traits get the variance ratio of each variant, binary ones the saddle-point p-value.
+    Parameters
+    ----------
+    tests
+        Closed-form tests of V variants.
+    indicators
+        (V, n) of the model's samples, NaN where missing.
+    null
+        ``refit`` and ``refit_below`` say how, and for which variants; encodings without a test keep none.
     """
     if null.refit is None:
         return
-    chosen = np.flatnonzero((tests.p < null.refit_below).any(axis=1))
-    if len(chosen) == 0:
+    testable = np.isfinite(tests.p)
+    some = np.flatnonzero((testable & (tests.p < null.refit_below)).any(axis=1))
+    if len(some) == 0:
         return
-    seen = ~np.isnan(indicators.het[chosen])
-    n = seen.sum(axis=1).astype(float)
-    found = null.refit(*(impute_mean(np.where(seen, part[chosen], 0.0), seen, n) for part in indicators))
-    better = np.isfinite(found.nlog10p) & np.isfinite(tests.p[chosen])
+    seen = ~np.isnan(indicators.het[some])
+    n = seen.sum(axis=1)
+    found = null.refit(*(impute_mean(np.where(seen, part[some], 0.0), seen, n) for part in indicators))
+    better = testable[some] & np.isfinite(found.nlog10p)
     for name in ("beta", "se", "p", "nlog10p"):
-        getattr(tests, name)[chosen] = np.where(better, getattr(found, name), getattr(tests, name)[chosen])
-    both, before = found.nlog10p_genotypic, tests.nlog10p_genotypic[chosen]
-    tests.nlog10p_genotypic[chosen] = np.where(np.isfinite(both) & np.isfinite(before), both, before)
+        column = getattr(tests, name)
+        column[some] = np.where(better, getattr(found, name), column[some])
+    both = tests.nlog10p_genotypic[some]
+    improved = np.isfinite(both) & np.isfinite(found.nlog10p_genotypic)
+    tests.nlog10p_genotypic[some] = np.where(improved, found.nlog10p_genotypic, both)

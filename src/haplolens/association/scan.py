@@ -115,7 +115,9 @@ def _empty(n_variants: int) -> dict[str, np.ndarray]:
     """A column per name of `ASSOCIATION_COLUMNS`."""
     kinds = {"n": np.int64, "code": object}
     return {
-        name: np.full(n_variants, "" if name == "code" else 0 if name == "n" else np.nan, kinds.get(name, float))
+        name: np.full(
+            n_variants, "" if name == "code" else 0 if name == "n" else np.nan, kinds.get(name, float)
+        )
         for name in ASSOCIATION_COLUMNS
     }
 
@@ -209,7 +211,11 @@ def _shared_moments(kernel: Kernel | None, source: _Chunk) -> list[tuple[Moments
     """Moments of all plain designs."""
     if kernel is None:
         return []
-    return kernel.moments(source.calls) if source.calls is not None else kernel.dosage_moments(*source.probabilities)
+    return (
+        kernel.moments(source.calls)
+        if source.calls is not None
+        else kernel.dosage_moments(*source.probabilities)
+    )
 
 
 class _Chunk:

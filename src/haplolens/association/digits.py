@@ -1,0 +1,89 @@
+"""Sums of genotype indicators in float32 without a rounding error.
+
+The columns are cut into integer digits small enough that no partial sum exceeds 2**24, so that float32 adds them
+exactly, in any order: the accuracy of float64 at the speed of float32, and the same bits whatever the BLAS or
+the number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SAMPLES = 512
+"""Samples per partial sum: 512 x 2**15 = 2**24, the last integer that float32 counts to."""
+VARIANTS = 256
+"""Variants per block: both float32 indicator blocks, 1 MiB together, stay in the second-level cache."""
+DIGIT = 2**15
+"""Largest digit."""
+LANES = 8
+"""Columns are padded to a multiple of this, for which matrix products are fastest."""
+
+
+def cut_digits(columns: np.ndarray, digits: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Cut each column into integer digits.
+
+    Parameters
+    ----------
+    columns
+        (N, P).
+    digits
+        P numbers of digits, each 2**-16 of the one before.
+
+    Returns
+    -------
+    (N, M) float32 integers of at most 2**15, M padded to a multiple of `LANES`; and (M, P) place values with
+    ``columns ≈ digits @ places``.
+    """
+    width = -(-sum(digits) // LANES) * LANES
+    cut = np.zeros((len(columns), width), np.float32)
+    places = np.zeros((width, len(digits)))
+    at = 0
+    for column, (values, depth) in enumerate(zip(columns.T, digits, strict=True)):
+        place = place_value(values)
+        rest = values
+        for _ in range(depth):
+            cut[:, at] = np.rint(rest / place)
+            places[at, column] = place
+            rest = rest - cut[:, at].astype(np.float64) * place
+            place /= 2 * DIGIT
+            at += 1
+    return cut, places
+
+
+def place_value(values: np.ndarray) -> float:
+    """Place value of the first digit: 1 for a column of zeros and ones, which stays exact."""
+    if np.isin(values, (0.0, 1.0)).all():
+        return 1.0
+    return float(np.abs(values).max()) / DIGIT
+
+
+def hard_sums(calls: np.ndarray, digits: np.ndarray) -> np.ndarray:
+    """Exact sums of the two indicators of hard calls against integer columns.
+
+    Parameters
+    ----------
+    calls
+        (V, N) int8.
+    digits
+        (N, M) float32 integers of at most 2**15.
+
+    Returns
+    -------
+    (2, V, M) float64: heterozygotes, ALT homozygotes.
+    """
+    n_variants, n_samples = calls.shape
+    sums = np.zeros((2, n_variants, digits.shape[1]))
+    flags = np.empty(VARIANTS * SAMPLES, bool)
+    buffer = np.empty(2 * VARIANTS * SAMPLES, np.float32)
+    for first in range(0, n_variants, VARIANTS):
+        height = min(VARIANTS, n_variants - first)
+        for start in range(0, n_samples, SAMPLES):
+            block = calls[first : first + height, start : start + SAMPLES]
+            indicators = buffer[: 2 * block.size].reshape(2, *block.shape)
+            flag = flags[: block.size].reshape(block.shape)
+            for copies in (1, 2):
+                np.equal(block, copies, out=flag)
+                np.copyto(indicators[copies - 1], flag)
+            part = indicators.reshape(2 * height, -1) @ digits[start : start + SAMPLES]
+            sums[:, first : first + height] += part.reshape(2, height, -1)
+    return sums
