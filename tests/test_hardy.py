@@ -1,7 +1,9 @@
 from fractions import Fraction
 from math import factorial
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,3 +53,10 @@ def test_hwe_midp__is_uniform_on_average_in_equilibrium():
     p = hwe_midp(*np.array([rng.multinomial(1500, share) for share in shares]).T)
     assert np.mean(p) == pytest.approx(0.5, abs=0.02)
     assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.012)
+
+
+def test_hwe_midp__equals_plink2():
+    golden = pd.read_csv(Path(__file__).parent / "golden" / "qc_hardy_midp.tsv", sep="\t", comment="#")
+    found = hwe_midp(golden["het"], golden["hom_ref"], golden["hom_alt"])
+    np.testing.assert_allclose(found, golden["midp"], rtol=1e-5)
+    assert golden["midp"].min() < 1e-100
