@@ -17,7 +17,7 @@ from haplolens.finemap.priors import FLAT, MIN_LBF_TO_LEARN, learn_encoding_prio
 from haplolens.finemap.quiet import quiet_posterior
 from haplolens.finemap.region_data import RegionData, RegionReader, Whitening
 from haplolens.finemap.region_fit import FitOptions, RegionFit, fit_region, read
-from haplolens.finemap.regions import Region, default_region_p, find_regions
+from haplolens.finemap.regions import Region, default_region_p, find_regions, region_of
 from haplolens.parallel import Progress, map_ordered
 
 HELD_BYTES = 1 << 30
@@ -127,6 +127,33 @@ def finemap(
     for fit in fits:
         pip[fit.region.columns], mode[fit.region.columns] = fit.pip, fit.mode
     return FineMapping(pip, mode, block_of, fits, prior, causes, threshold, coverage)
+
+
+def fine_map_region(
+    cohort: Cohort,
+    model: TraitNull,
+    columns: np.ndarray,
+    *,
+    coverage: float = 0.95,
+    additive_only: bool = False,
+    n_effects: int = 10,
+    encoding_prior: np.ndarray = FLAT,
+) -> RegionFit:
+    """Fine-map one stretch of variants, whether there is signal or not.
+
+    Parameters
+    ----------
+    cohort, model, coverage, additive_only, n_effects
+        As for `finemap`.
+    columns
+        (V,) positions of the variants, ascending, on one chromosome.
+    encoding_prior
+        (4,), relative to the minor allele; flat, or what `finemap` learned.
+    """
+    options = FitOptions(coverage, n_effects, additive_only, 1.0 if model.binary else None)
+    region = region_of(cohort, columns)
+    reader = RegionReader(cohort, model.rows, region.columns, model.chromosome(region.chrom))
+    return fit_region(region, reader, np.ones(len(columns)), encoding_prior, options)
 
 
 class _Fitter:

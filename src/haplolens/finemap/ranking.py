@@ -95,8 +95,8 @@ def cauchy_combination(p_values: np.ndarray) -> float:
 
 
 def _number_sets(finemapping: FineMapping) -> list[tuple[str, RegionFit, int]]:
-    """(cs_id, fit, position in fit.sets), in the order of the genome."""
-    named = [(fit, i) for fit in finemapping.regions for i in range(len(fit.sets))]
+    """(cs_id, fit, position in fit.credible_sets), in the order of the genome."""
+    named = [(fit, i) for fit in finemapping.regions for i in range(len(fit.credible_sets))]
     return [(f"cs{number}", fit, i) for number, (fit, i) in enumerate(named, start=1)]
 
 
@@ -138,7 +138,7 @@ def _set_of_variant(n_variants: int, sets: list[tuple[str, RegionFit, int]]) -> 
     """(V,) cs_id, empty in none; in two sets, that in which the variant is likelier."""
     name, best = np.full(n_variants, "", object), np.zeros(n_variants)
     for cs_id, fit, i in sets:
-        one = fit.sets[i]
+        one = fit.credible_sets[i]
         columns = fit.region.columns[one.variants]
         better = one.alpha > best[columns]
         name[columns[better]], best[columns[better]] = cs_id, one.alpha[better]
@@ -160,7 +160,7 @@ def _blocks_table(
     ]
     n_sets = np.zeros(n_blocks, np.int64)
     for _, fit, i in sets:
-        n_sets[np.unique(found.block_of[fit.region.columns[fit.sets[i].variants]])] += 1
+        n_sets[np.unique(found.block_of[fit.region.columns[fit.credible_sets[i].variants]])] += 1
     p_any = association["p_any_encoding"].to_numpy(float)
     ids = cohort.variants["id"].to_numpy()
     table = pd.DataFrame(
@@ -201,7 +201,7 @@ def _sets_table(cohort: Cohort, blocks: pd.DataFrame, found: FineMapping, sets: 
     ids, names = cohort.variants["id"].to_numpy(), blocks["block_id"].to_numpy()
     rows = []
     for cs_id, fit, i in sets:
-        one = fit.sets[i]
+        one = fit.credible_sets[i]
         columns = fit.region.columns[one.variants]
         home = ",".join(names[np.unique(found.block_of[columns])])
         listed = ",".join(ids[columns])

@@ -64,8 +64,8 @@ class RegionFit:
         (V,), NaN where no encoding of the variant could be used.
     mode
         (V,) int, position in `schema.EFFECT_MODES`.
-    sets
-        Credible sets.
+    credible_sets
+        Purest first within each tile.
     evidence
         (K', 4), for `priors.learn_encoding_prior`.
     lbf
@@ -84,7 +84,7 @@ class RegionFit:
     alpha: np.ndarray
     pip: np.ndarray
     mode: np.ndarray
-    sets: list[CredibleSet]
+    credible_sets: list[CredibleSet]
     evidence: np.ndarray
     lbf: np.ndarray
     lead: int
@@ -92,6 +92,21 @@ class RegionFit:
     ld_at: np.ndarray
     ld: np.ndarray
     note: str
+
+    @property
+    def region_id(self) -> str:
+        """Of the region."""
+        return self.region.region_id
+
+    @property
+    def chrom(self) -> str:
+        """Of the region."""
+        return self.region.chrom
+
+    @property
+    def columns(self) -> np.ndarray:
+        """(V,) positions in the cohort."""
+        return self.region.columns
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,8 @@ from haplolens.data.blocks import assign_blocks, block_id
 from haplolens.data.cohort import Cohort
 
 GENOME_WIDE = 5e-8
+MAX_VARIANTS = 2000
+"""Largest region, or tile of one, that is fitted at once."""
 EDGE_VARIANTS = 100
 """Variants on either side of a block edge whose r^2 is looked at."""
 CHANCE_CHI2 = 20.0
@@ -55,7 +57,7 @@ def find_regions(
     *,
     p: float | None = None,
     merge_r2: float = 0.1,
-    max_variants: int = 2000,
+    max_variants: int = MAX_VARIANTS,
     max_bp: float = 5e6,
 ) -> list[Region]:
     """Blocks with signal, with their neighbours in LD.
@@ -128,7 +130,8 @@ class _Search:
             below = joined[i - 1][1] if i else -1
             above = joined[i + 1][0] if i + 1 < len(joined) else len(self.names)
             self._grow(span, below, above)
-        return [self._region(np.arange(self.first[a], self.last[b] + 1)) for a, b in joined]
+        spans = [self.here[self.first[a] : self.last[b] + 1] for a, b in joined]
+        return [region_of(self.cohort, columns, self.max_variants) for columns in spans]
 
     def without_map(self, signal: np.ndarray, blocks: pd.DataFrame) -> list[Region]:
         """Regions of variants without a map: linked clusters with signal."""
@@ -142,7 +145,7 @@ class _Search:
         for group in groups:
             at = np.sort(np.concatenate([members[b] for b in group]))
             name = str(blocks["block_id"].iloc[self.names[min(group)]])
-            regions.append(Region(name, self.chrom, 0, 0, self.here[at], self._tiles(len(at))))
+            regions.append(Region(name, self.chrom, 0, 0, self.here[at], _tiles(len(at), self.max_variants)))
         return regions
 
     def _grow(self, span: list[int], below: int, above: int) -> None:
@@ -187,19 +190,30 @@ class _Search:
         norm = np.sqrt((x**2).sum(axis=1))
         return x / np.where(norm > 0, norm, 1.0)[:, None]
 
-    def _region(self, at: np.ndarray) -> Region:
-        start, end = int(self.pos[at[0]]), int(self.pos[at[-1]])
-        return Region(
-            block_id(self.chrom, start, end), self.chrom, start, end, self.here[at], self._tiles(len(at))
-        )
 
-    def _tiles(self, n_variants: int) -> list[np.ndarray]:
-        """Positions of each tile: all, or pieces of ``max_variants`` that overlap by about half."""
-        if n_variants <= self.max_variants:
-            return [np.arange(n_variants)]
-        n_tiles = int(np.ceil((n_variants - self.max_variants) / (self.max_variants / 2))) + 1
-        starts = np.linspace(0, n_variants - self.max_variants, n_tiles).round().astype(int)
-        return [np.arange(start, start + self.max_variants) for start in starts]
+def region_of(cohort: Cohort, columns: np.ndarray, max_variants: int = MAX_VARIANTS) -> Region:
+    """The region that some variants of one chromosome make.
+
+    Parameters
+    ----------
+    columns
+        (V,) their positions in the cohort, ascending.
+    max_variants
+        Larger regions are fitted in tiles.
+    """
+    chrom = str(cohort.variants["chrom"].iloc[columns[0]])
+    start, end = (int(cohort.variants["pos"].iloc[i]) for i in (columns[0], columns[-1]))
+    name = block_id(chrom, start, end)
+    return Region(name, chrom, start, end, np.asarray(columns), _tiles(len(columns), max_variants))
+
+
+def _tiles(n_variants: int, max_variants: int) -> list[np.ndarray]:
+    """Positions of each tile: all, or pieces of ``max_variants`` that overlap by about half."""
+    if n_variants <= max_variants:
+        return [np.arange(n_variants)]
+    n_tiles = int(np.ceil((n_variants - max_variants) / (max_variants / 2))) + 1
+    starts = np.linspace(0, n_variants - max_variants, n_tiles).round().astype(int)
+    return [np.arange(start, start + max_variants) for start in starts]
 
 
 def owners(region: Region) -> np.ndarray:
