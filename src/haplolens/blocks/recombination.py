@@ -36,7 +36,8 @@ def find_recombination(
     Parameters
     ----------
     genetic_map
-        ``chrom pos cm`` (cumulative), sorted; or ``chrom begin end rate`` (cM/Mb), one row an interval.
+        ``chrom pos cm`` (cumulative), sorted; where the map has intervals (deCODE), also ``start`` and ``rate``
+        (cM per Mb), ``pos`` being the interval's end.
     rule
         "mean10", "gauss5" or "bp".
     chroms
@@ -77,8 +78,9 @@ def find_recombination(
 
 def map_intervals(genetic_map: pd.DataFrame) -> pd.DataFrame:
     """``chrom begin end rate`` of a map given as intervals, or as points with cumulative centimorgans."""
-    if {"begin", "end", "rate"} <= set(genetic_map.columns):
-        return genetic_map
+    if {"start", "pos", "rate"} <= set(genetic_map.columns):
+        names = {"start": "begin", "pos": "end"}
+        return genetic_map[["chrom", "start", "pos", "rate"]].rename(columns=names)
     require_columns(genetic_map, ("chrom", "pos", "cm"), "genetic map")
     pieces = [pd.DataFrame({"chrom": [], "begin": [], "end": [], "rate": []})]
     for chrom, rows in genetic_map.groupby("chrom", sort=False):

@@ -57,7 +57,7 @@ def tile_blocks(
         If no block covers any variant: another chromosome, or another genome build.
     """
     require_columns(found, ("chrom", "start", "end"), "blocks")
-    found = _in_order(found)
+    found = _in_order(_with_chrom(found, variants))
     chrom, pos = variants["chrom"].to_numpy(), variants["pos"].to_numpy()
     pieces = []
     for name in sorted(dict.fromkeys(chrom), key=chrom_order):
@@ -122,6 +122,7 @@ def mapping_report(found: pd.DataFrame, tiled: pd.DataFrame, variants: pd.DataFr
     """
     method = tiled["method"].to_numpy()[assign_blocks(variants, tiled)]
     chrom, pos = variants["chrom"].to_numpy(), variants["pos"].to_numpy()
+    found = found[found["method"] != "gap"]
     beyond, shared = np.ones(len(variants), bool), np.zeros(len(variants), bool)
     for name, blocks in found.groupby("chrom", sort=False):
         here = chrom == name
@@ -144,6 +145,20 @@ def mapping_report(found: pd.DataFrame, tiled: pd.DataFrame, variants: pd.DataFr
     }
 
 
+def _with_chrom(found: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
+    """Blocks that do not name their chromosome are on the cohort's, if it has one only."""
+    unnamed = found["chrom"].astype(str) == ""
+    if not unnamed.any():
+        return found
+    chroms = list(dict.fromkeys(variants["chrom"]))
+    if len(chroms) != 1:
+        raise AlignmentError(
+            f"{int(unnamed.sum()):,} blocks do not name their chromosome and the cohort has {len(chroms)} "
+            f"({', '.join(chroms[:5])} ...); put it into the file's name (..._chr6.tsv)"
+        )
+    return found.assign(chrom=found["chrom"].where(~unnamed, chroms[0]))
+
+
 def _in_order(found: pd.DataFrame) -> pd.DataFrame:
     """Blocks sorted, shared edges given to the right-hand block (``given_end`` keeps what was said)."""
     found = found.assign(
@@ -163,6 +178,8 @@ def _in_order(found: pd.DataFrame) -> pd.DataFrame:
             "mend the block table"
         )
     found["given_end"] = end
+    if "block_id" not in found:
+        found["block_id"] = [block_id(*row) for row in zip(found["chrom"], start, end, strict=True)]
     follows = (found["chrom"].to_numpy()[1:] == found["chrom"].to_numpy()[:-1]) & (found["chrom"] != "0")[1:]
     follows = follows.to_numpy()
     overlap = np.flatnonzero(follows & (end[:-1] > start[1:]))
@@ -190,13 +207,12 @@ def _tile(name: str, found: pd.DataFrame, pos: np.ndarray, gap_bp: int, gap_vari
         if start <= end
         for piece in _cut(start, end, pos, gap_bp, gap_variants)
     ]
-    gap = pd.DataFrame(gaps, columns=["start", "end"], dtype=np.int64).assign(method="gap")
-    gap["given_end"] = gap["end"]
-    tiled = pd.concat([found[["start", "end", "method", "given_end"]], gap], ignore_index=True)
+    names = [block_id(name, *gap) for gap in gaps]
+    gap = pd.DataFrame(gaps, columns=["start", "end"], dtype=np.int64).assign(method="gap", block_id=names)
+    tiled = pd.concat([found[["start", "end", "method", "block_id"]], gap], ignore_index=True)
     tiled = tiled.sort_values("start", ignore_index=True)
     edge = np.searchsorted(pos, tiled["start"]), np.searchsorted(pos, tiled["end"], side="right")
-    names = [block_id(name, *ends) for ends in zip(tiled["start"], tiled["given_end"], strict=True)]
-    tiled = tiled.assign(block_id=names, chrom=name, n_variants=edge[1] - edge[0])
+    tiled = tiled.assign(chrom=name, n_variants=edge[1] - edge[0], block_id=tiled["block_id"].astype(str))
     return tiled[list(BLOCK_COLUMNS)]
 
 
