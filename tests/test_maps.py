@@ -49,8 +49,8 @@ def test_read_genetic_map__decode_intervals_keep_start_and_rate(tmp_path):
     path = tmp_path / "aau.gz"
     path.write_bytes(gzip.compress(text.encode()))
     found = read_genetic_map(path)
-    assert found.columns.tolist() == ["chrom", "pos", "cm", "start", "rate"]
-    assert found["start"].tolist() == [1000, 2000, 10]
+    assert found.columns.tolist() == ["chrom", "pos", "cm", "begin", "end", "rate"]
+    assert found["begin"].tolist() == [1000, 2000, 10]
     at = interpolate_cm(found, "1", np.array([1000, 1500, 2000, 3000, 4000]))
     np.testing.assert_allclose(at, [0, 0.0015, 0.003, 0.004, 0.005], atol=1e-12)
 

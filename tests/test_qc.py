@@ -62,6 +62,13 @@ def test_apply_qc__each_filter_lists_what_it_dropped(calls):
     assert "2 monomorphic" in str(report)
 
 
+def test_apply_qc__exactly_at_a_threshold_passes(calls):
+    calls[4], calls[5] = np.arange(N) % 10 == 0, 2 - (np.arange(N) % 10 == 0)  # MAF .05 on either side
+    calls[6, :10] = MISSING
+    _, report = apply_qc(make(calls), min_maf=0.05, max_missing=0.05, hwe=None)
+    assert dropped(report) == {}
+
+
 def test_apply_qc__bad_variants_cost_no_sample(calls):
     calls[: V // 2, :50] = MISSING
     _, report = apply_qc(make(calls), hwe=None)
@@ -118,6 +125,19 @@ def test_apply_qc__inbred_and_haploid_are_not_tested_and_it_says_so(calls):
     assert "inbred or haploid (F = 1.00)" in report.notes[0]
     _, mitochondrial = apply_qc(make(calls, chrom="MT"), hwe=1e-6)
     assert "haploid variants" in mitochondrial.notes[0]
+
+
+def test_apply_qc__structure_lacks_heterozygotes_and_that_is_no_error():
+    rng = np.random.default_rng(2)
+    af = np.clip(rng.uniform(0.3, 0.7, 80)[:, None] + rng.normal(0, 0.25, (80, 2)), 0.02, 0.98)
+    calls = rng.binomial(2, np.repeat(af, N, axis=1)).astype(np.int8)  # two populations
+    calls[3] = 1
+    calls[3, :9] = 0
+    _, report = apply_qc(make(calls), hwe=1e-4)
+    assert dropped(report)["hwe"] == ["v3"]
+    assert "only variants with too many heterozygotes" in report.notes[0]
+    alone = calls[:, :N]
+    assert not apply_qc(make(alone), hwe=1e-4)[1].notes
 
 
 def test_apply_qc__y_is_missing_among_males_only(calls):

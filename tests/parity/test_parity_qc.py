@@ -97,29 +97,50 @@ def test_counts__of_real_mice_equal_plink2(mice, plink2, tmp_path):
     np.testing.assert_allclose(hwe_midp(het, ref, alt), hardy["MIDP"], rtol=1e-5)
 
 
-def test_apply_qc__drops_what_plink_drops(plink, mice, tmp_path):
-    cohort, _ = mice
-    rng = np.random.default_rng(5)
+def with_holes(cohort, seed):
+    """Some variants with many genotypes missing."""
+    rng = np.random.default_rng(seed)
     calls = cohort.genotypes.read(slice(None)).copy()
-    holes = rng.random(calls.shape, dtype=np.float32) < rng.beta(0.3, 9, (len(calls), 1))
-    calls[holes] = MISSING
-    spoiled = Cohort(ArrayGenotypes(calls), cohort.variants, cohort.samples)
-    write_pfile(spoiled, tmp_path / "in")
-    options = ["--geno", "0.05", "--maf", "0.2", "--hwe", "1e-6", "midp"]
-    if plink == "plink2":
-        run(plink, tmp_path, "--pfile", "in", *options, "--write-snplist")
-    else:
-        subprocess.run(
-            ["plink2", "--pfile", "in", "--make-bed", "--out", "in"],
-            cwd=tmp_path,
-            check=True,
-            capture_output=True,
-        )
-        run(plink, tmp_path, "--bfile", "in", *options, "--write-snplist")
-    kept = (tmp_path / "out.snplist").read_text().split()
-    ours, report = apply_qc(spoiled, min_maf=0.2, max_missing=0.05, hwe=1e-6, max_sample_missing=1)
+    calls[rng.random(calls.shape, dtype=np.float32) < rng.beta(0.3, 9, (len(calls), 1))] = MISSING
+    return Cohort(ArrayGenotypes(calls), cohort.variants, cohort.samples)
+
+
+def to_bed(folder):
+    """in.pgen -> in.bed, for plink1.9."""
+    if shutil.which("plink2") is None:
+        pytest.skip("plink2 is not installed (Debian package `plink2`)")
+    subprocess.run(
+        ["plink2", "--pfile", "in", "--make-bed", "--out", "in"], cwd=folder, check=True, capture_output=True
+    )
+
+
+def check_same_variants(cohort, folder, program, *keep_fewhet):
+    write_pfile(cohort, folder / "in")
+    kind = "--pfile"
+    if program == "plink1.9":
+        to_bed(folder)
+        kind = "--bfile"
+    filters = ["--geno", "0.05", "--maf", "0.1", "--hwe", "1e-3", "midp", *keep_fewhet]
+    run(program, folder, kind, "in", *filters, "--write-snplist")
+    kept = (folder / "out.snplist").read_text().split()
+    ours, report = apply_qc(cohort, min_maf=0.1, max_missing=0.05, hwe=1e-3, max_sample_missing=1)
     assert ours.variants["id"].tolist() == kept
-    assert all(step.dropped for step in report.filters if step.name in ("missing", "maf", "hwe"))
+    assert {step.name for step in report.filters if step.dropped} >= {"missing", "maf", "hwe"}
+
+
+def test_apply_qc__drops_what_plink_drops(plink, tmp_path):
+    cohort = with_holes(simulate_cohort(703, 4000, chroms=["1", "2"], seed=6), 5)
+    rows = np.arange(0, 4000, 50)
+    cohort.genotypes.calls[rows] = np.where(
+        cohort.genotypes.calls[rows] == 1, 2, cohort.genotypes.calls[rows]
+    )
+    check_same_variants(cohort, tmp_path, plink)
+
+
+def test_apply_qc__in_families_drops_what_plink2_drops_with_keep_fewhet(plink2, mice, tmp_path):
+    cohort = with_holes(mice[0], 5)
+    cohort.genotypes.calls[3000:3020, ::2] = 1
+    check_same_variants(cohort, tmp_path, plink2, "keep-fewhet")
 
 
 def test_apply_qc__x_is_tested_in_females_as_plink19_does(tmp_path):
@@ -130,12 +151,7 @@ def test_apply_qc__x_is_tested_in_females_as_plink19_does(tmp_path):
     calls = cohort.genotypes.calls
     calls[:, male] = np.where(calls[:, male] == 1, 2, calls[:, male])
     write_pfile(cohort, tmp_path / "in")
-    subprocess.run(
-        ["plink2", "--pfile", "in", "--make-bed", "--out", "in"],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
+    to_bed(tmp_path)
     run("plink1.9", tmp_path, "--bfile", "in", "--keep-allele-order", "--hardy", "midp", "--freq")
     hardy = pd.read_csv(tmp_path / "out.hwe", sep=r"\s+")
     hardy = hardy[hardy["TEST"].str.startswith("ALL")]

@@ -17,7 +17,7 @@ def interpolate_cm(genetic_map: pd.DataFrame, chrom: str, pos: np.ndarray) -> np
     Parameters
     ----------
     genetic_map
-        ``chrom pos cm`` in order; with ``start`` (maps of intervals) the first interval's start is a point too.
+        ``chrom pos cm`` in order; with ``begin rate`` (maps of intervals) the first interval's begin is a point too.
     chrom
         Chromosome, without ``chr``.
     pos
@@ -39,10 +39,10 @@ def interpolate_cm(genetic_map: pd.DataFrame, chrom: str, pos: np.ndarray) -> np
             f"the genetic map has no chromosome {chrom} (it has {known}); give a map that covers it"
         )
     at, cm = here["pos"].to_numpy(float), here["cm"].to_numpy(float)
-    if "start" in here and np.isfinite(here["start"].iloc[0]):
+    if "begin" in here:
         first = here.iloc[0]
-        before = first["cm"] - first["rate"] * (first["pos"] - first["start"]) / 1e6
-        at, cm = np.r_[first["start"], at], np.r_[min(before, cm[0]), cm]
+        before = first["cm"] - first["rate"] * (first["pos"] - first["begin"]) / 1e6
+        at, cm = np.r_[first["begin"], at], np.r_[min(before, cm[0]), cm]
     span = at[-1] - at[0]
     rate = (cm[-1] - cm[0]) / span if span > 0 else 1e-6
     place = np.asarray(pos, float)

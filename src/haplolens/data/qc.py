@@ -17,8 +17,17 @@ from haplolens.parallel import Progress
 INBRED = 0.5
 """Mean inbreeding coefficient above which Hardy-Weinberg does not apply: lines, haploids coded 0/2."""
 
+OUT_OF_EQUILIBRIUM = 0.25
+"""Median p of the common variants (.5 in equilibrium) below which a lack of heterozygotes is structure."""
+
+ENOUGH = 50
+"""Common variants it takes to judge by that median."""
+
 RESIDUAL = 1e-6
 """Share of a genotype's variance that the covariates must leave, or it cannot be tested."""
+
+ROUNDING = 1e-12
+"""So that a variant exactly at a threshold stays, whichever allele is the rarer."""
 
 EXAMPLES = 3
 
@@ -132,8 +141,9 @@ def apply_qc(
     max_missing, max_sample_missing
         Largest share of missing genotypes of a variant (on Y: among males) and of a sample.
     hwe
-        Smallest Hardy-Weinberg mid-p, among founders, on X among females; None is off. The default only meets gross
-        errors, since structure, families and true non-additive effects move it too; not applied to inbred cohorts.
+        Smallest Hardy-Weinberg mid-p, among founders, on X among females; None or 0 is off. The default meets only
+        gross errors, since true non-additive effects move it too. In cohorts of families or mixed populations only an
+        excess of heterozygotes counts; inbred and haploid ones are not tested. The report says so.
     min_info
         Smallest imputation INFO: the variants' column ``info``, or variance of the dosage over that expected.
     controls
@@ -160,7 +170,7 @@ def apply_qc(
         min_maf=min_maf, max_missing=max_missing, max_sample_missing=max_sample_missing, hwe=hwe
     )
     tally = tally_genotypes(cohort, max_missing, controls, covariates, threads, progress)
-    rows = tally.sample_missing <= max_sample_missing
+    rows = tally.sample_missing <= max_sample_missing + ROUNDING
     sample_step = QcFilter(
         "sample_missing", "samples", max_sample_missing, _ids(cohort.samples["sample_id"], ~rows)
     )
@@ -177,9 +187,9 @@ def apply_qc(
     notes: list[str] = []
     drops = [
         ("duplicate", None, _duplicates(cohort.variants, tally.missing)),
-        ("missing", max_missing, tally.missing > max_missing),
+        ("missing", max_missing, tally.missing > max_missing + ROUNDING),
         ("monomorphic", None, tally.monomorphic),
-        ("maf", min_maf, np.nan_to_num(np.minimum(tally.af, 1 - tally.af)) < min_maf),
+        ("maf", min_maf, np.nan_to_num(np.minimum(tally.af, 1 - tally.af)) < min_maf - ROUNDING),
         ("hwe", hwe, _hardy_weinberg(cohort, tally, hwe, notes)),
         ("info", min_info, _low_info(cohort, tally, min_info)),
     ]
@@ -268,24 +278,31 @@ def _duplicates(variants: pd.DataFrame, missing: np.ndarray) -> np.ndarray:
 
 
 def _hardy_weinberg(cohort: Cohort, tally: Tally, hwe: float | None, notes: list[str]) -> np.ndarray:
-    """(V,) bool: variants out of Hardy-Weinberg equilibrium; why it was not applied goes to the notes."""
-    nobody = np.zeros(cohort.n_variants, bool)
-    if hwe is None:
-        return nobody
+    """(V,) bool: variants out of Hardy-Weinberg equilibrium; what was not applied, and why, goes to the notes."""
     diploid = ~cohort.variants["chrom"].isin(["Y", "MT"]).to_numpy()
+    if hwe is None:
+        return np.zeros(cohort.n_variants, bool)
+    if not diploid.all():
+        notes.append(f"Hardy-Weinberg not tested at {int((~diploid).sum()):,} haploid variants (Y, MT)")
     ref, het, alt = tally.hardy_counts.T.astype(float)
     n = np.maximum(ref + het + alt, 1)
     af = (het + 2 * alt) / (2 * n)
     expected = 2 * af * (1 - af) * n
     common = diploid & (np.minimum(af, 1 - af) > 0.05)
-    if expected[common].sum() > 0:
-        inbreeding = 1 - het[common].sum() / expected[common].sum()
-        if inbreeding > INBRED:
-            notes.append(f"Hardy-Weinberg not tested: the cohort is inbred or haploid (F = {inbreeding:.2f})")
-            return nobody
-    if not diploid.all():
-        notes.append(f"Hardy-Weinberg not tested at {int((~diploid).sum()):,} haploid variants (Y, MT)")
-    return diploid & (hwe_midp(het, ref, alt) < hwe)
+    inbreeding = 1 - het[common].sum() / max(expected[common].sum(), 1)
+    if common.any() and inbreeding > INBRED:
+        notes.append(f"Hardy-Weinberg not tested: the cohort is inbred or haploid (F = {inbreeding:.2f})")
+        return np.zeros(cohort.n_variants, bool)
+    p_value = hwe_midp(het, ref, alt)
+    low = diploid & (p_value < hwe)
+    middle = np.median(p_value[common]) if common.sum() >= ENOUGH else 0.5
+    if middle < OUT_OF_EQUILIBRIUM:
+        notes.append(
+            f"families or population structure keep the whole cohort out of Hardy-Weinberg equilibrium (median p = "
+            f"{middle:.2g}): only variants with too many heterozygotes were dropped"
+        )
+        return low & (het > expected)
+    return low
 
 
 def _low_info(cohort: Cohort, tally: Tally, min_info: float | None) -> np.ndarray:

@@ -39,8 +39,8 @@ def read_genetic_map(path: str | Path, *, chrom: str | None = None) -> pd.DataFr
     Returns
     -------
     DataFrame
-        ``chrom pos cm`` in the order of the file; maps of intervals also have ``start`` (first base of the interval
-        that ends at ``pos``) and ``rate`` (cM per Mb inside it).
+        ``chrom pos cm`` in the order of the file; maps of intervals also have ``begin end rate``: the interval that
+        ends at ``pos``, and the cM per Mb inside it.
 
     Raises
     ------
@@ -61,7 +61,8 @@ def read_genetic_map(path: str | Path, *, chrom: str | None = None) -> pd.DataFr
     found = pd.DataFrame({"chrom": _chromosomes(table, path, chrom), "pos": _whole(table, pos, path)})
     found["cm"] = _numbers(table, cm, path)
     if intervals:
-        found["start"], found["rate"] = _whole(table, start, path), _numbers(table, rate, path)
+        found["begin"], found["end"] = _whole(table, start, path), found["pos"]
+        found["rate"] = _numbers(table, rate, path)
     _check_forwards(found, path, table.attrs["line"])
     return found
 
@@ -176,7 +177,9 @@ def _whole(table: pd.DataFrame, column: str | None, path: Path) -> np.ndarray:
 def _check_forwards(found: pd.DataFrame, path: Path, line: int) -> None:
     """Raise unless chromosomes stand together and positions and centimorgans never step back, but do step."""
     if len(found) > 1 and found["cm"].nunique() == 1:
-        raise InputError(f"`{path}` has {found['cm'].iloc[0]:g} cM everywhere: it is no map; give one with distances")
+        raise InputError(
+            f"`{path}` has {found['cm'].iloc[0]:g} cM everywhere: it is no map; give one with distances"
+        )
     chrom = found["chrom"].to_numpy()
     new = np.r_[True, chrom[1:] != chrom[:-1]]
     again = np.flatnonzero(new)[pd.Series(chrom[new]).duplicated().to_numpy()]
