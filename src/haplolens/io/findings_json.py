@@ -59,7 +59,7 @@ def plain(value: Any, name: str = "") -> Any:
     if isinstance(value, float | np.floating):
         form = ".4e" if name in P_COLUMNS else ".6g"
         return float(format(float(value), form)) if np.isfinite(value) else None
-    return value if value is None or value is pd.NA else str(value)
+    return None if value is None or value is pd.NA else str(value)
 
 
 def _records(table: pd.DataFrame, columns: Any) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ LEAD = "#c2410c"
 FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"}
 
 _DENSE_BELOW = 3.0
-_GRID = (1500, 120)
+_GRID = (900, 60)
 _NAMED = 1500
 _QQ_TAIL, _QQ_BODY = 1000, 500
 
