@@ -208,8 +208,8 @@ class Kernel:
         gone = np.zeros((n_variants, 3))  # present, weight, case lost to missing genotypes
         singular = np.zeros(n_variants, bool)
         for variants, index in missing:
-            lost = table[index]  # (G, m, k + T + 3)
-            gram = lost.transpose(0, 2, 1) @ lost
+            lost = table.take(index, axis=0, mode="clip")  # (G, m, k + T + 3)
+            gram = lost[:, :, : k + n_traits + 1].transpose(0, 2, 1) @ lost
             inner[variants, :, 2:] = -gram[:, :k, k : k + n_traits]
             total[variants] -= np.diagonal(gram, axis1=1, axis2=2)[:, k : k + n_traits]
             gone[variants] = gram[:, k + n_traits, k + n_traits :]
