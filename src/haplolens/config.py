@@ -10,12 +10,11 @@ The signature of the function is the only list of what may be set:
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
 
-from haplolens.errors import ConfigError
+from haplolens.errors import ConfigError, nearest
 
 
 def read_config(path: str | Path, section: str, allowed: Collection[str]) -> dict:
@@ -57,12 +56,6 @@ def read_config(path: str | Path, section: str, allowed: Collection[str]) -> dic
                 f"`{key}` is no option of `{section}`{nearest(key, allowed)} ([{section}] in {path}{_line(text, key)})."
             )
     return values
-
-
-def nearest(word: str, choices: Collection[str]) -> str:
-    """``; did you mean `x`?`` or nothing, for the end of an error message."""
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
-    return f"; did you mean `{close[0]}`?" if close else ""
 
 
 def _kind(value: object) -> str:

@@ -11,6 +11,11 @@ Each message says what is wrong, where, and what to do, in one line. The command
 without a traceback and exits with 2; any other exception is our own fault and exits with 1.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class HaplolensError(Exception):
     """Anything the user can mend."""
@@ -38,3 +43,9 @@ class MissingPeerError(HaplolensError):
 
 class HaplolensWarning(UserWarning):
     """The one category of our warnings, so that callers can silence them or make them errors."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """``; did you mean `x`?`` or nothing, for the end of an error message."""
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return f"; did you mean `{close[0]}`?" if close else ""

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from haplolens.config import nearest
 from haplolens.data.genotypes import ENCODINGS
-from haplolens.errors import ConfigError, InputError
+from haplolens.errors import ConfigError, InputError, nearest
 
 MIXED_MODES = {"additive": 0.55, "dominant": 0.15, "recessive": 0.2, "heterozygote": 0.1}
 """Shares of the modes in a trait of mixed causes."""

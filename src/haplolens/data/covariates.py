@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from haplolens.config import nearest
-from haplolens.errors import InputError
+from haplolens.errors import InputError, nearest
 
 COLLINEAR = 1e-8
 """Share of a column's variance that others must leave for it to count as a column of its own."""

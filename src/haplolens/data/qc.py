@@ -193,7 +193,7 @@ def apply_qc(
         ("hwe", hwe, _hardy_weinberg(cohort, tally, hwe, notes)),
         ("info", min_info, _low_info(cohort, tally, min_info)),
     ]
-    if covariates is not None:
+    if tally.residual is not None:
         drops.append(("covariates", RESIDUAL, tally.residual < RESIDUAL))
     columns, steps = _apply(cohort, drops)
     _check_left(cohort.n_variants, steps)

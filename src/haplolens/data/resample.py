@@ -74,13 +74,12 @@ def resample_haplotypes(
     calls = np.empty((cohort.n_variants, n_samples), np.int8)
     haplotypes = np.empty((cohort.n_variants, 2 * n_samples), np.int8) if phased else None
     chrom = cohort.variants["chrom"].to_numpy()
-    streams = dict(zip(cohort.chroms, rng.spawn(len(cohort.chroms)), strict=True))
-    walk: Mosaic | None = None
+    streams = zip(cohort.chroms, rng.spawn(len(cohort.chroms)), strict=True)
+    walks = {name: Mosaic(2 * cohort.n_samples, 2 * n_samples, stream) for name, stream in streams}
     for columns in cohort.chunks():
-        if columns.start == 0 or chrom[columns.start] != chrom[columns.start - 1]:
-            stream = streams[chrom[columns.start]]
-            walk = Mosaic(2 * cohort.n_samples, 2 * n_samples, stream)
-        copied = walk.copy(cohort.genotypes.read_haplotypes(columns), gaps[columns], flip_rate)
+        copied = walks[chrom[columns.start]].copy(
+            cohort.genotypes.read_haplotypes(columns), gaps[columns], flip_rate
+        )
         calls[columns] = genotypes_of(copied)
         if haplotypes is not None:
             haplotypes[columns] = copied

@@ -71,7 +71,7 @@ def select(
     if chroms is not None:
         columns &= _on_chroms(cohort, chroms)
     if region is not None:
-        columns &= _inside(cohort, [region] if isinstance(region, str) else region)
+        columns &= inside(cohort, [region] if isinstance(region, str) else region)
     _check_left(rows, columns, cohort)
     selected = cohort if rows.all() and columns.all() else cohort[rows, columns]
     return replace(selected, provenance={**cohort.provenance, "selected": said}) if said else selected
@@ -141,7 +141,7 @@ def _on_chroms(cohort: Cohort, chroms: Sequence[str]) -> np.ndarray:
     return cohort.variants["chrom"].isin(wanted).to_numpy()
 
 
-def _inside(cohort: Cohort, regions: Sequence[str]) -> np.ndarray:
+def inside(cohort: Cohort, regions: Sequence[str]) -> np.ndarray:
     """(V,) bool: variants inside one of the regions."""
     chrom, pos = cohort.variants["chrom"].to_numpy(), cohort.variants["pos"].to_numpy()
     inside = np.zeros(cohort.n_variants, bool)

@@ -175,7 +175,7 @@ class TraitSimulator:
         enough = acting_carriers(self.counts[columns], mode, flip) >= max(plan.min_carriers, 1)
         return columns[enough & (np.minimum(af, 1 - af) >= plan.min_maf)]
 
-    def _indicators(self, columns: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    def _indicators(self, columns: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """P(het) and P(hom ALT) of some variants, (k, N) float64, missing ones the variant's mean."""
         pair = self.cohort.genotypes.read_indicators(np.asarray(columns, dtype=np.int64))
         filled = []

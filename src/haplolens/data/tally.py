@@ -196,7 +196,7 @@ def _residual(calls: np.ndarray, basis: np.ndarray) -> np.ndarray:
 def _share_left(calls: np.ndarray, basis: np.ndarray, dtype: type) -> np.ndarray:
     """(k,) float64: 1 - explained / total sum of squares."""
     known = calls != MISSING
-    rows = np.where(known, calls, 0).astype(dtype)
+    rows: np.ndarray = np.where(known, calls, 0).astype(dtype)
     mean = rows.sum(axis=1, dtype=np.float64) / np.maximum(known.sum(axis=1), 1)
     centred = np.where(known, rows - mean[:, None].astype(dtype), 0)
     total = np.einsum("kn,kn->k", centred, centred).astype(np.float64)

@@ -159,10 +159,11 @@ def _split(lines: list[tuple[int, str]], separator: str | None) -> list[list[str
     if separator is None:
         return [line.split() for _, line in lines]
     text = io.StringIO("\n".join(line for _, line in lines))
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-    return [
-        [field.strip() for field in row] for row in csv.reader(text, delimiter=separator, quoting=quoting)
-    ]
+    if separator == "\t":
+        rows = csv.reader(text, delimiter=separator, quoting=csv.QUOTE_NONE)
+    else:
+        rows = csv.reader(text, delimiter=separator)
+    return [[field.strip() for field in row] for row in rows]
 
 
 def _check_columns(path: Path, columns: list[str], line: int) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from haplolens.config import nearest
 from haplolens.data.cohort import Cohort
 from haplolens.data.schema import SAMPLE_COLUMNS
-from haplolens.errors import ConfigError, InputError
+from haplolens.errors import ConfigError, InputError, nearest
 from haplolens.io.coding import code_covariate, code_sex, code_trait
 from haplolens.io.join import EXAMPLES, JoinedTable, check_contradictions, join_table
 from haplolens.io.tables import FAMILY_NAMES, SAMPLE_NAMES, find_column
