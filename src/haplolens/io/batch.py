@@ -62,7 +62,7 @@ class Source(ABC):
     samples
         Table with `SAMPLE_COLUMNS`.
     n_variants
-        Biallelic rows that will come; None where only reading tells.
+        Biallelic rows that will come; None where only reading tells, or whether any is phased.
     phase, dosage
         Whether such may come. They need not.
     provisional_ref
@@ -115,8 +115,7 @@ def count_allele(first: np.ndarray, second: np.ndarray, allele: int | np.ndarray
     calls = (first == allele).view(np.int8) + (
         (second == allele) | ((second == -2) & (first == allele))
     ).view(np.int8)
-    calls[(first < 0) | (second == -1)] = MISSING
-    return calls
+    return np.where((first < 0) | (second == -1), MISSING, calls)
 
 
 def phase_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +12,7 @@ import pandas as pd
 
 from haplolens.errors import AlignmentError, ConfigError, InputError
 from haplolens.io.batch import Batch, Source, batch_rows, call_dosage
+from haplolens.io.bgenindex import BgenIndex, read_index
 from haplolens.io.plinktables import make_samples, read_oxford_sample
 from haplolens.io.probabilities import view_phased, view_unphased
 
@@ -50,22 +50,16 @@ class BgenSource(Source):
         if ref not in ("first", "last"):
             raise ConfigError(f'`bgen_ref` is `{ref}`, expected "first" or "last".')
         self.path, self._ref = bgen, ref
-        self._records = _read_index(bgen)
-        self.samples = _read_samples(bgen, sample)
+        index = read_index(bgen)
+        self._records = index.records
+        self.samples = _read_samples(bgen, index, sample)
         self.n_records = len(self._records)
         self.n_split = int((self._records["n_alleles"] > 2).sum())
         self.n_without_alt = int((self._records["n_alleles"] < 2).sum())
-        self.n_variants = int((self._records["n_alleles"] - 1).sum())
 
     def first_site(self) -> tuple[str, int]:
         """See `Source.first_site`."""
         return self._records["chrom"].iat[0], int(self._records["pos"].iat[0])
-
-    @property
-    def phase(self) -> bool:
-        """Whether the first record is phased: the format allows each its own, writers do not use that."""
-        with cbgen.bgen_file(self.path) as file:
-            return bool(file.read_genotype(int(self._records["offset"].iat[0]), 32).phased)
 
     def batches(self) -> Iterator[Batch]:
         """See `Source.batches`."""
@@ -79,15 +73,18 @@ class BgenSource(Source):
         if rows:
             yield _batch(rows)
 
-    def _split(self, file: cbgen.bgen_file, record: tuple) -> Iterator[_Row]:
-        """A row for each ALT."""
+    def _read(self, file: cbgen.bgen_file, record: int) -> cbgen.typing.Genotype:
         try:
-            genotype = file.read_genotype(int(record.offset), 32)
+            return file.read_genotype(int(self._records["offset"].iat[record]), 32)
         except RuntimeError as error:
             raise InputError(
-                f"`{self.path}` breaks off or is damaged at record {record.Index + 1:,} ({error}). Copy it again."
+                f"`{self.path}` is damaged at record {record + 1:,} ({error}). Copy it again."
             ) from None
-        alleles = record.alleles.split(",")
+
+    def _split(self, file: cbgen.bgen_file, record: tuple) -> Iterator[_Row]:
+        """A row for each ALT."""
+        genotype = self._read(file, record.Index)
+        alleles = record.alleles
         order = range(len(alleles)) if self._ref == "first" else range(len(alleles) - 1, -1, -1)
         ref = alleles[order[0]]
         probabilities = _checked(genotype, self.path, record.Index)
@@ -131,48 +128,17 @@ def _batch(rows: list[_Row]) -> Batch:
     return Batch(sites, calls, phase if phase.any() else None, dosage, het)
 
 
-def _read_index(bgen: Path) -> pd.DataFrame:
-    """Where each record begins, and what variant it is."""
-    with tempfile.TemporaryDirectory(prefix="haplolens-") as folder:
-        metafile = Path(folder) / "index"
-        try:
-            with cbgen.bgen_file(bgen) as file:
-                file.create_metafile(metafile, verbose=False)
-            with cbgen.bgen_metafile(metafile) as index:
-                parts = [index.read_partition(i).variants for i in range(index.npartitions)]
-        except RuntimeError as error:
-            raise InputError(f"`{bgen}` is not a complete BGEN file ({error}). Copy it again.") from None
-    text = {
-        name: [value.decode() for part in parts for value in getattr(part, field)]
-        for name, field in (
-            ("chrom", "chromosome"),
-            ("rsid", "rsid"),
-            ("other", "id"),
-            ("alleles", "allele_ids"),
-        )
-    }
-    table = pd.DataFrame(text)
-    for name, field in (("pos", "position"), ("n_alleles", "nalleles"), ("offset", "offset")):
-        table[name] = np.concatenate([np.asarray(getattr(part, field), np.int64) for part in parts])
-    if table.empty:
-        raise InputError(f"`{bgen}` holds no variants. Give another file.")
-    table["id"] = table["rsid"].where(table["rsid"].str.len() > 0, table["other"])
-    return table
-
-
-def _read_samples(bgen: Path, sample: Path | None) -> pd.DataFrame:
-    with cbgen.bgen_file(bgen) as file:
-        n = file.nsamples
-        inside = [name.decode() for name in file.read_samples()] if file.contain_samples else None
+def _read_samples(bgen: Path, index: BgenIndex, sample: Path | None) -> pd.DataFrame:
     if sample is not None:
         samples = read_oxford_sample(sample)
-        if len(samples) != n:
+        if len(samples) != index.n_samples:
             raise AlignmentError(
-                f"`{sample}` lists {len(samples):,} samples, `{bgen}` has {n:,}. Give the .sample written with it."
+                f"`{sample}` lists {len(samples):,} samples, `{bgen}` has {index.n_samples:,}. "
+                "Give the .sample written with it."
             )
         return samples
-    if inside is None:
+    if index.samples is None:
         raise InputError(
             f"`{bgen}` names no samples and `{bgen.with_suffix('.sample').name}` is not beside it. Put it there."
         )
-    return make_samples(pd.DataFrame({"sample_id": inside}), bgen)
+    return make_samples(pd.DataFrame({"sample_id": index.samples}), bgen)

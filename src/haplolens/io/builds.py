@@ -53,8 +53,9 @@ def agree(build: str | None, found: str | None, path: str) -> str | None:
     Raises
     ------
     AlignmentError
-        If the two are known builds and differ.
+        If both are known and differ.
     """
-    if build and found and standard_build(build) not in (None, found):
+    known = {standard_build(name) for name in (build, found) if name}
+    if len(known - {None}) > 1:
         raise AlignmentError(f"`{path}` was made on {found}, --build says {build}. Correct one of them.")
     return build or found

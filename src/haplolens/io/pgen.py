@@ -121,10 +121,13 @@ class PgenGenotypes(Genotypes):
         outs = tuple(np.empty((n, *out.shape), out.dtype) for out in outs)
         if n == 0:
             return outs
-        if isinstance(rows, slice):
-            getattr(reader, f"read{what}_range")(rows.start, rows.stop, *outs)
-        else:
-            getattr(reader, f"read{what}_list")(rows.astype(np.uint32), *outs)
+        try:
+            if isinstance(rows, slice):
+                getattr(reader, f"read{what}_range")(rows.start, rows.stop, *outs)
+            else:
+                getattr(reader, f"read{what}_list")(rows.astype(np.uint32), *outs)
+        except RuntimeError as error:
+            raise InputError(f"`{path}` is damaged ({error}). Import the genotypes again.") from None
         return outs
 
     def _in_file(self) -> int:
@@ -179,7 +182,7 @@ class PgenGenotypes(Genotypes):
         )
         haplotypes = codes.astype(np.int8).reshape(len(codes), n, 2)  # (C, N, 2)
         haplotypes[(phased == 0) & (haplotypes[:, :, 0] != haplotypes[:, :, 1])] = MISSING
-        return self._ordered(haplotypes).reshape(len(codes), -1)
+        return self._ordered(haplotypes).reshape(len(codes), 2 * self.n_samples)
 
     def take(self, samples: np.ndarray | None, variants: np.ndarray | None) -> PgenGenotypes:
         """See `Genotypes.take`."""

@@ -127,10 +127,17 @@ class PgenSource(Source):
             sites["info"] = info
         plain = (self._n_alt == 1) & self._has_alt
         for start, stop in _stretches(plain, self._has_alt, batch_rows(n)):
-            if plain[start]:
-                yield self._read_plain(reader, sites, start, stop)
-            else:
-                yield self._read_split(reader, sites.iloc[start], int(self._n_alt[start]))
+            try:
+                if plain[start]:
+                    batch = self._read_plain(reader, sites, start, stop)
+                else:
+                    batch = self._read_split(reader, sites.iloc[start], int(self._n_alt[start]))
+            except RuntimeError as error:
+                raise InputError(
+                    f"`{self.path}` is cut off or damaged between variants {start + 1:,} and {stop:,} ({error}). "
+                    "Copy it again."
+                ) from None
+            yield batch
         reader.close()
 
     def _read_plain(self, reader: PgenReader, sites: pd.DataFrame, start: int, stop: int) -> Batch:

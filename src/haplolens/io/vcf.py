@@ -74,7 +74,7 @@ class VcfSource(Source):
             return cyvcf2.VCF(
                 str(self.path), strict_gt=True, threads=self._threads if self._threads > 1 else None
             )
-        except OSError:
+        except Exception:  # cyvcf2 raises nothing narrower
             raise InputError(
                 f"`{self.path}` is not a readable VCF or BCF: its header is damaged, or names a sample twice. "
                 "`bcftools view -h` tells more."
@@ -126,7 +126,7 @@ class VcfSource(Source):
         if rows.n_rows:
             yield rows.take()
         self.n_records, self.n_split, self.n_without_alt = rows.total, rows.n_split, rows.n_without_alt
-        if not rows.seen_genotypes:
+        if not rows.seen_genotypes and rows.total > rows.n_without_alt:
             raise InputError(
                 f"`{self.path}` has samples but no record with GT, DS or GP. Give a VCF with genotypes."
             )

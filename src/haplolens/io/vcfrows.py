@@ -106,7 +106,8 @@ class RecordRows:
         ds = self._format(record, "DS", formats)
         gp = self._format(record, "GP", formats)
         self.seen_genotypes |= ds is not None or gp is not None
-        haploid = self._genotypes[-1][:, 1] == _HAPLOID
+        calls = self._genotypes[-1]
+        haploid = (calls[:, 0] >= 0) & (calls[:, 1] == _HAPLOID)
         if ds is not None and ds.shape[1] != n_alleles - 1:
             ds = None  # one number for several ALT alleles cannot be shared out
         if gp is not None:
@@ -127,7 +128,7 @@ class RecordRows:
     def _stated(self, ds: np.ndarray, haploid: np.ndarray, index: int, record: cyvcf2.Variant) -> np.ndarray:
         """DS in copies of two; tools give a haploid sample's as 0 to 1."""
         alone = ds[haploid]
-        if len(alone) and np.nanmax(alone, initial=0) <= 1:
+        if len(alone) and np.nan_to_num(alone).max() <= 1:
             ds = np.where(haploid, 2 * ds, ds)
         if ((ds < -1e-3) | (ds > 2.001)).any():
             raise InputError(
@@ -167,7 +168,7 @@ def _probabilities(gp: np.ndarray, n_alleles: int, haploid: np.ndarray) -> tuple
     VCF 4.3 writes probabilities, 4.2 meant them on the phred scale: a value above 1 tells.
     """
     gp = gp.astype(np.float64)
-    if np.nanmax(gp, initial=0) > 1.01:
+    if np.nan_to_num(gp).max(initial=0) > 1.01:
         gp = 10 ** (-gp / 10)
     n_pairs = n_alleles * (n_alleles + 1) // 2
     if gp.shape[1] < n_pairs:  # all haploid
