@@ -81,17 +81,19 @@ def format_column(values: pd.Series, name: str, missing: str = "") -> list[str]:
     if values.dtype == bool:
         return [str(value).lower() for value in values]
     if not pd.api.types.is_numeric_dtype(values.dtype):
-        return [missing if value is None or value != value else _clean(str(value)) for value in values]
+        texts = values.to_numpy(object).tolist()
+        return [missing if text is None or text != text else _clean(str(text)) for text in texts]
     numbers = values.to_numpy(float, na_value=np.nan)
     if name in P_COLUMNS:
         return format_p(numbers, missing=missing)
-    form = "{:.0f}" if name in WHOLE_COLUMNS or pd.api.types.is_integer_dtype(values.dtype) else "{:.6g}"
-    return [missing if number != number else form.format(number) for number in numbers.tolist()]
+    if name in WHOLE_COLUMNS or pd.api.types.is_integer_dtype(values.dtype):
+        return [missing if number != number else f"{number:.0f}" for number in numbers.tolist()]
+    return [missing if number != number else f"{number:.6g}" for number in numbers.tolist()]
 
 
 def _clean(text: str) -> str:
     """Text that cannot break a row."""
-    return " ".join(text.split()) if any(c in text for c in "\t\n\r") else text
+    return text if text.isprintable() else " ".join(text.split())
 
 
 def tsv_lines(table: pd.DataFrame, columns: Iterable[str], missing: str = "") -> Iterator[str]:
