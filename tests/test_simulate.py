@@ -218,3 +218,11 @@ def test_acting_carriers__the_fewer_of_carriers_and_others():
     assert acting_carriers(counts, "dominant", flip).tolist() == [30, 25]
     assert acting_carriers(counts, "recessive", flip).tolist() == [10, 5]
     assert acting_carriers(counts, "heterozygote", flip).tolist() == [20, 20]
+
+
+def test_simulate_trait__causes_that_cancel_are_turned_round():
+    made = simulate_cohort(200, 30, seed=1)
+    made.genotypes.calls[9] = made.genotypes.calls[8]
+    wanted = [Cause(variant="rs9", sign=1), Cause(variant="rs10", sign=-1)]
+    trait = simulate_trait(made, Architecture(n_causes=0, causes=wanted, h2_total=0.3), seed=1)
+    assert trait.genetic.var() == pytest.approx(0.3)

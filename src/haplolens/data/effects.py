@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from haplolens.data.architecture import Architecture
+from haplolens.data.covariates import complete_rows, design_matrix
+
+CANCELLED = 1e-3
+"""Share of their separate variances below which causes count as cancelling each other."""
 
 
 @dataclass
@@ -56,14 +61,37 @@ def expected_variance(weights: np.ndarray, af: float) -> float:
 
 
 def rescale(effects: list[Effect], plan: Architecture) -> None:
-    """Make all causes together explain ``h2_total``, if that was asked for."""
+    """Make all causes together explain ``h2_total``, if that was asked for.
+
+    Two causes in perfect LD can cancel each other; then the last one turns round.
+    """
     if plan.h2_total is None or not effects:
         return
     together = sum(effect.h2 for effect in effects)
     if plan.scale == "sample":
-        together = float(np.sum([effect.beta * effect.x for effect in effects], axis=0).var())
+        apart = together
+        together = _variance_together(effects)
+        if together < CANCELLED * apart:
+            effects[-1].beta *= -1
+            together = _variance_together(effects)
     for effect in effects:
         effect.beta *= float(np.sqrt(plan.h2_total / together))
+
+
+def _variance_together(effects: list[Effect]) -> float:
+    """Variance of the sum of the effects in this sample."""
+    return float(np.sum([effect.beta * effect.x for effect in effects], axis=0).var())
+
+
+def covariate_part(samples: pd.DataFrame, plan: Architecture, rng: np.random.Generator) -> np.ndarray:
+    """(N,) what covariates add to a trait; 0 where one is missing."""
+    total = np.zeros(len(samples))
+    if plan.covariate_h2:
+        rows = complete_rows(samples, plan.covariates)
+        matrix = design_matrix(samples[rows], plan.covariates).matrix[:, 1:]
+        part = ((matrix - matrix.mean(axis=0)) / matrix.std(axis=0)) @ rng.normal(size=matrix.shape[1])
+        total[rows] = part * np.sqrt(plan.covariate_h2 / part.var())
+    return total
 
 
 def threshold(liability: np.ndarray, prevalence: float | None) -> np.ndarray:

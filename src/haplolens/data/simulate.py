@@ -18,8 +18,7 @@ from haplolens.data.architecture import (
     relative_to_alt,
 )
 from haplolens.data.cohort import Cohort
-from haplolens.data.covariates import complete_rows, design_matrix
-from haplolens.data.effects import Effect, expected_variance, rescale, share_out, threshold
+from haplolens.data.effects import Effect, covariate_part, expected_variance, rescale, share_out, threshold
 from haplolens.data.founders import simulate_chromosome
 from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS, MISSING, ArrayGenotypes
 from haplolens.data.resample import allele_frequency, genotypes_of, unrelated_samples
@@ -100,6 +99,7 @@ class TraitSimulator:
 
     def __init__(self, cohort: Cohort) -> None:
         self.cohort = cohort
+        self._able: dict[tuple, np.ndarray] = {}
 
     @cached_property
     def counts(self) -> np.ndarray:
@@ -124,7 +124,7 @@ class TraitSimulator:
             if effect.partner is None or effect.partner > effect.column:  # a pair has two rows and one effect
                 genetic += effect.beta * effect.x
         genetic += self._background(architecture, rng)
-        liability = genetic + self._covariates(architecture, rng)
+        liability = genetic + covariate_part(self.cohort.samples, architecture, rng)
         liability += self._noise(architecture, effects, liability, rng)
         truth = self._truth(effects, architecture)
         typed = np.ones(self.cohort.n_variants, bool)
@@ -169,11 +169,13 @@ class TraitSimulator:
 
     def _candidates(self, plan: Architecture, mode: str) -> np.ndarray:
         """Positions of variants with enough carriers for a mode."""
+        key = (mode, plan.relative_to, plan.min_carriers, plan.min_maf)
+        if key not in self._able:
+            flip = (plan.relative_to == "minor") & (self.af > 0.5)
+            enough = acting_carriers(self.counts, mode, flip) >= max(plan.min_carriers, 1)
+            self._able[key] = enough & (np.minimum(self.af, 1 - self.af) >= plan.min_maf)
         columns = positions_of(plan.variants, self.cohort.n_variants)
-        af = self.af[columns]
-        flip = (plan.relative_to == "minor") & (af > 0.5)
-        enough = acting_carriers(self.counts[columns], mode, flip) >= max(plan.min_carriers, 1)
-        return columns[enough & (np.minimum(af, 1 - af) >= plan.min_maf)]
+        return columns[self._able[key][columns]]
 
     def _indicators(self, columns: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """P(het) and P(hom ALT) of some variants, (k, N) float64, missing ones the variant's mean."""
@@ -239,16 +241,6 @@ class TraitSimulator:
             )
         return total * np.sqrt(plan.polygenic_h2 / total.var())
 
-    def _covariates(self, plan: Architecture, rng: np.random.Generator) -> np.ndarray:
-        """(N,) what covariates add; 0 where one is missing."""
-        total = np.zeros(self.cohort.n_samples)
-        if plan.covariate_h2:
-            rows = complete_rows(self.cohort.samples, plan.covariates)
-            matrix = design_matrix(self.cohort.samples[rows], plan.covariates).matrix[:, 1:]
-            part = ((matrix - matrix.mean(axis=0)) / matrix.std(axis=0)) @ rng.normal(size=matrix.shape[1])
-            total[rows] = part * np.sqrt(plan.covariate_h2 / part.var())
-        return total
-
     def _noise(
         self, plan: Architecture, effects: list[Effect], explained: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
@@ -268,20 +260,29 @@ class TraitSimulator:
 
     def _truth(self, effects: list[Effect], plan: Architecture) -> pd.DataFrame:
         """One row per effect."""
-        variants = self.cohort.variants
-        columns = [effect.column for effect in effects]
-        distinct = list(dict.fromkeys(columns))
+        distinct = list(dict.fromkeys(effect.column for effect in effects))
         hidden = distinct if plan.untyped is True else distinct[: int(plan.untyped)]
-        truth = variants.iloc[columns][["chrom", "pos", "id", "ref", "alt"]].reset_index(drop=True)
-        names = variants["id"].to_numpy()
-        truth["af"] = self.af[columns] if columns else np.empty(0)
-        truth["mode"] = [effect.mode for effect in effects]
-        truth["beta"] = np.array([effect.beta for effect in effects])
-        truth["h2"] = np.array([effect.h2 for effect in effects])
-        truth["partner"] = ["" if effect.partner is None else names[effect.partner] for effect in effects]
-        truth["typed"] = ~np.isin(columns, hidden) if columns else np.empty(0, bool)
-        truth["column"] = np.array(columns, np.int64)
-        return truth.sort_values("column", kind="stable").reset_index(drop=True)[list(TRUTH_COLUMNS)]
+        effects = sorted(effects, key=lambda effect: effect.column)
+        columns = np.array([effect.column for effect in effects], np.int64)
+        names = self._identity["id"]
+        partners = ["" if effect.partner is None else names[effect.partner] for effect in effects]
+        return pd.DataFrame(
+            {
+                **{name: values[columns] for name, values in self._identity.items()},
+                "af": self.af[columns] if columns.size else np.empty(0),
+                "mode": np.array([effect.mode for effect in effects], object),
+                "beta": np.array([effect.beta for effect in effects], float),
+                "h2": np.array([effect.h2 for effect in effects], float),
+                "partner": np.array(partners, object),
+                "typed": ~np.isin(columns, hidden),
+                "column": columns,
+            }
+        )
+
+    @cached_property
+    def _identity(self) -> dict[str, np.ndarray]:
+        """What the truth says of a variant, as arrays: many small tables are cut from them."""
+        return {name: self.cohort.variants[name].to_numpy() for name in ("chrom", "pos", "id", "ref", "alt")}
 
 
 def simulate_cohort(
