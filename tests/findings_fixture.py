@@ -351,18 +351,34 @@ def _summary(association: pd.DataFrame, n_blocks: int, binary: bool) -> dict:
     return {
         "trait_kind": "binary" if binary else "quantitative",
         "n_samples": n, "n_cases": cases, "n_controls": n - cases if binary else None,
-        "n_variants": len(association), "lambda_gc": lambdas, "covariates": ["sex", "age", "litter"],
-        "structure": {"used": "mixed", "h2": 0.41, "n_pcs": 0, "loco": True,
+        "n_variants": len(association), "lambda_gc": lambdas,
+        "structure": {"kind": "mixed", "h2": 0.41,
                       "reason": "312 pairs of samples are related (kinship > 0.088) and lambda was 1.31 without a "
                                 "polygenic part, so a mixed model was fitted, leaving one chromosome out."},
-        "blocks": {"method": "gabriel", "max_kb": 200, "n": n_blocks},
-        "prior": {"additive": 0.78, "dominant": 0.08, "recessive": 0.09, "heterozygote": 0.05},
-        "join": {"matched": n, "dropped": 12, "duplicated": 0, "examples": {"dropped": ["A048005080", "A048006063"]}},
+        "blocks": {"methods": {"gabriel": n_blocks - n_blocks // 7, "gap": n_blocks // 7}, "n": n_blocks},
+        "finemapping": {
+            "encoding_prior": {"additive": 0.78, "dominant": 0.08, "recessive": 0.09, "heterozygote": 0.05},
+            "region_p": 1e-5, "coverage": 0.95,
+        },
+        "join": {
+            "path": "pheno.tsv", "traits": ["HDL"], "matched": n, "matched_by": "IID",
+            "not_in_table": {"n": 12, "examples": ["A048005080", "A048006063", "A048006555"]},
+            "not_in_genotypes": {"n": 0, "examples": []}, "duplicated": {"n": 0, "examples": []},
+            "kinds": {"HDL": {"kind": "quantitative", "n": n - 3, "missing": 3},
+                      "type 2 diabetes": {"kind": "binary", "n": n, "missing": 0, "cases": cases,
+                                          "controls": n - (cases or 0), "case_is": "2", "control_is": "1"}},
+            "covariates": {"sex": {"kind": "categorical", "missing": 0}}, "skipped": {}, "notes": [],
+        },
         "qc": [
-            {"filter": "sample call rate", "threshold": "missing <= 0.1", "dropped": 4, "axis": "samples"},
-            {"filter": "variant call rate", "threshold": "missing <= 0.05", "dropped": 212, "axis": "variants"},
-            {"filter": "minor allele frequency", "threshold": ">= 0.01", "dropped": 1893, "axis": "variants"},
-            {"filter": "Hardy-Weinberg", "threshold": "p >= 1e-6", "dropped": 0, "axis": "variants"},
+            {"filter": "sample_missing", "axis": "samples", "threshold": 0.1, "dropped": 4,
+             "examples": ["A048005112", "A048007096", "A048010273"]},
+            {"filter": "missing", "axis": "variants", "threshold": 0.05, "dropped": 212,
+             "examples": ["rs6", "rs41", "rs77"]},
+            {"filter": "monomorphic", "axis": "variants", "threshold": None, "dropped": 31,
+             "examples": ["rs8", "rs40", "rs79"]},
+            {"filter": "maf", "axis": "variants", "threshold": 0.01, "dropped": 1893,
+             "examples": ["rs9", "rs12", "rs15"]},
+            {"filter": "hwe", "axis": "variants", "threshold": 1e-6, "dropped": 0, "examples": []},
         ],
         "notes": ["Chromosome X was not tested."],
     }  # fmt: skip
@@ -371,7 +387,8 @@ def _summary(association: pd.DataFrame, n_blocks: int, binary: bool) -> dict:
 def _provenance() -> dict:
     return {
         "versions": {"haplolens": "0.1.0", "numpy": "2.4.6", "scipy": "1.17.1", "python": "3.11"},
-        "parameters": {"coverage": 0.95, "structure": "auto", "min_maf": 0.01, "blocks": "gabriel"},
+        "parameters": {"coverage": 0.95, "structure": "auto", "min_maf": 0.01, "blocks": "gabriel",
+                       "covariates": ["sex", "age", "litter"], "keep": None},
         "seed": 7, "build": "GRCm38",
         "inputs": [
             {"file": "mice.pgen", "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from haplolens.data.findings import Findings, RegionView
 from haplolens.data.genotypes import ENCODINGS
+from haplolens.report.methods import methods
 from haplolens.report.plots import TESTS, genome_axis, has_set, inflation, manhattan, qq, strength
 from haplolens.report.regional import (
     LEAD,
@@ -122,7 +123,7 @@ def _content(findings: Findings, title: str | None) -> dict[str, Any]:
         "blocks": blocks_table(findings),
         "sets": sets_table(findings, links),
         "conditional": conditional_table(findings),
-        "methods": _methods(findings),
+        "methods": methods(findings),
         "unmapped": int((findings.association["chrom"] == "0").sum()),
         "n_variants": len(findings.association),
         "binary": findings.summary.get("trait_kind") == "binary",
@@ -236,67 +237,6 @@ def _region(findings: Findings, region: RegionView, anchor: str, figures: dict[s
         "has_set": has_set(findings, region.columns),
         "ld_known": bool(np.isfinite(region.r_lead).any()),
     }
-
-
-def _methods(findings: Findings) -> dict[str, Any]:
-    """QC, join, structure, prior, parameters, versions and inputs, as far as they are known."""
-    summary, provenance = findings.summary, findings.provenance
-    structure = dict(summary.get("structure") or {})
-    prior = summary.get("prior") or {}
-    return {
-        "qc": [_plain_row(row) for row in _as_list(summary.get("qc"))],
-        "join": _pairs(summary.get("join")),
-        "structure": structure.get("kind") or structure.get("used") or "",
-        "reason": structure.get("reason", ""),
-        "h2": structure.get("h2") if is_number(structure.get("h2")) else None,
-        "structure_more": _pairs(
-            {k: v for k, v in structure.items() if k not in {"kind", "used", "reason", "h2"}}
-        ),
-        "prior": [(name, float(prior[name])) for name in ENCODINGS if is_number(prior.get(name))],
-        "blocks": _pairs(summary.get("blocks")),
-        "covariates": [str(name) for name in _as_list(summary.get("covariates"))],
-        "notes": [str(note) for note in _as_list(summary.get("notes"))],
-        "parameters": _pairs(provenance.get("parameters")),
-        "versions": _pairs(provenance.get("versions")),
-        "inputs": [dict(item) for item in _as_list(provenance.get("inputs")) if isinstance(item, dict)],
-        "build": provenance.get("build") or summary.get("build") or "",
-        "seed": provenance.get("seed"),
-    }
-
-
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def _plain_row(row: dict[str, Any]) -> dict[str, str]:
-    names = ("filter", "axis", "threshold", "dropped")
-    shown = {name: _say(row.get(name)) for name in names}
-    rest = {k: v for k, v in row.items() if k not in names and not isinstance(v, dict | list | tuple)}
-    shown["more"] = ", ".join(f"{_label(k)} {_say(v)}" for k, v in rest.items() if v not in (None, ""))
-    return shown
-
-
-def _pairs(table: Any) -> list[tuple[str, str]]:
-    """A dictionary as names and values, nested ones written out in a line."""
-    return [(_label(key), _say(value)) for key, value in table.items()] if isinstance(table, dict) else []
-
-
-def _label(name: Any) -> str:
-    return str(name).replace("_", " ")
-
-
-def _say(value: Any) -> str:
-    if value is None or (isinstance(value, str | list | tuple | dict) and not len(value)):
-        return "–"
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if is_number(value):
-        return number(value, 4) if abs(value) >= 1e-3 or value == 0 else f"{value:.3g}".replace("-", "−")
-    if isinstance(value, dict):
-        return "; ".join(f"{_label(key)}: {_say(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_say(item) for item in value[:12]) + (" …" if len(value) > 12 else "")
-    return str(value)
 
 
 def _asset(name: str) -> str:
