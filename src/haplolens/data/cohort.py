@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from haplolens.data.genotypes import MISSING, Genotypes
+from haplolens.data.genotypes import Genotypes, count_calls
 from haplolens.data.schema import SAMPLE_COLUMNS, VARIANT_COLUMNS, require_columns
 
 CHUNK = 1024
@@ -94,9 +94,7 @@ class Cohort:
         """(V, 4) int64: samples with 0, 1, 2 copies of ALT (hard calls), and missing."""
         counts = np.empty((self.n_variants, 4), np.int64)
         for columns in self.chunks():
-            calls = self.genotypes.read(columns)
-            for value, column in ((0, 0), (1, 1), (2, 2), (MISSING, 3)):
-                counts[columns, column] = (calls == value).sum(axis=1)
+            counts[columns] = count_calls(self.genotypes.read(columns))
         return counts
 
 

@@ -132,3 +132,10 @@ class ArrayGenotypes(Genotypes):
             None if self.het is None else self.het[both],
             None if self.hom is None else self.hom[both],
         )
+
+
+def count_calls(calls: np.ndarray) -> np.ndarray:
+    """(V, 4) int64: samples with 0, 1, 2 copies of ALT, and missing, in (V, N) int8 hard calls."""
+    bits = [np.bitwise_count(np.packbits(calls == value, axis=1)) for value in (0, 1, 2)]
+    counts = [packed.sum(axis=1, dtype=np.int64) for packed in bits]
+    return np.column_stack([*counts, calls.shape[1] - sum(counts)])

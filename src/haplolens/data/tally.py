@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from haplolens.data.cohort import Cohort
-from haplolens.data.genotypes import MISSING
+from haplolens.data.genotypes import MISSING, count_calls
 from haplolens.parallel import Progress, map_ordered
-
-GENOTYPES = (0, 1, 2, MISSING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +121,8 @@ def _tally_chunk(
     """Counts of one chunk; missing genotypes per sample at its good variants; number of those."""
     chrom = cohort.variants["chrom"].iloc[columns.start]
     calls = cohort.genotypes.read(columns)  # (k, N)
-    counts = _count(calls)
-    male = _count(calls[:, groups.male]) if chrom in ("X", "Y") else None
+    counts = count_calls(calls)
+    male = count_calls(calls[:, groups.male]) if chrom in ("X", "Y") else None
     part = {
         "missing": _missing_share(counts, male, chrom),
         "monomorphic": counts[:, :3].max(1) == counts[:, :3].sum(1),
@@ -132,20 +130,15 @@ def _tally_chunk(
     part["af"] = _frequency(counts, male if chrom == "X" else None)
     fit = np.intersect1d(groups.hardy, groups.other) if chrom == "X" else groups.hardy
     whole = len(fit) == calls.shape[1]
-    part["hardy"] = (counts if whole else _count(calls[:, fit]))[:, :3]
+    part["hardy"] = (counts if whole else count_calls(calls[:, fit]))[:, :3]
     if cohort.genotypes.has_dosage:
         part |= _tally_dosage(cohort, columns, groups, chrom)
     if groups.basis is not None:
         part["residual"] = _residual(calls[:, groups.basis_rows], groups.basis)
     good = part["missing"] <= max_missing
     seen = np.flatnonzero(good & (counts[:, 3] > 0))
-    return part, (calls[seen] == MISSING).sum(axis=0, dtype=np.int64), int(good.sum())
-
-
-def _count(calls: np.ndarray) -> np.ndarray:
-    """(k, 4) int64: samples with 0, 1, 2 copies of ALT, and missing."""
-    counts = [np.count_nonzero(calls == value, axis=1) for value in GENOTYPES[:3]]
-    return np.column_stack([*counts, calls.shape[1] - sum(counts)]).astype(np.int64)
+    lost = (calls[seen] == MISSING).view(np.uint8).sum(axis=0, dtype=np.int32)  # (N,)
+    return part, lost, int(good.sum())
 
 
 def _missing_share(counts: np.ndarray, male: np.ndarray | None, chrom: str) -> np.ndarray:
