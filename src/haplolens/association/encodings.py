@@ -189,13 +189,13 @@ def _test_both(moments: Moments, counts: Counts, binary: bool) -> np.ndarray:
 def any_encoding(tests: EncodingTests, counts: Counts) -> np.ndarray:
     """(V,) ACAT of the four one-degree tests and the two-degree one.
 
-    Tests with fewer than `MIN_CARRIERS` on either side are left out (one extreme carrier would decide); where no
-    test is left, p of the additive one.
+    Tests with fewer than `MIN_CARRIERS` on either side, or in a genotype class of the two-degree one, are left out:
+    one extreme carrier would decide. Where no test is left, p of the additive one.
     """
-    support = counts.support
-    rare = support < MIN_CARRIERS
+    rare = counts.support < MIN_CARRIERS
+    smallest = np.minimum(np.minimum(counts.het, counts.hom), counts.n - counts.het - counts.hom)
     one = np.where(rare, np.nan, tests.nlog10p)
-    both = np.where((support[:, 2:] < MIN_CARRIERS).any(axis=1), np.nan, tests.nlog10p_genotypic)
+    both = np.where(smallest < MIN_CARRIERS, np.nan, tests.nlog10p_genotypic)
     combined = acat(np.column_stack([one, both]).T)
     return np.where(np.isfinite(combined), combined, tests.p[:, 0])
 

@@ -112,7 +112,9 @@ def triangle(k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.tril_indices(k)
 
 
-def hessians(weights: np.ndarray, columns: np.ndarray, covariates: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def hessians(
+    weights: np.ndarray, columns: np.ndarray, covariates: np.ndarray, pairs: np.ndarray
+) -> np.ndarray:
     """(B, k + 1, k + 1) X' W X of each fit; the genotype is last.
 
     Parameters
