@@ -136,8 +136,8 @@ class BgenRecord:
         self.site, self.probabilities, self.phased = site, probabilities, phased
         self.ploidy = ploidy or [2] * len(probabilities)
 
-    def pack(self) -> bytes:
-        """Bytes of the record, 16 bits a probability, zlib."""
+    def pack(self, packed: bool = True, n_bits: int = 16) -> bytes:
+        """Bytes of the record."""
         chrom, pos, rsid, alleles = self.site
         out = b"".join(struct.pack("<H", len(t)) + t.encode() for t in (rsid, rsid, chrom))
         out += struct.pack("<IH", pos, len(alleles))
@@ -147,13 +147,18 @@ class BgenRecord:
             p | (0x80 if values is None else 0)
             for p, values in zip(self.ploidy, self.probabilities, strict=True)
         )
-        data += struct.pack("BB", int(self.phased), 16)
+        data += struct.pack("BB", int(self.phased), n_bits)
+        numbers: list[int] = []
         for p, values in zip(self.ploidy, self.probabilities, strict=True):
             if values is None:
                 values = [0.0] * _stored(p, len(alleles), self.phased)
-            data += b"".join(struct.pack("<H", round(v * 65535)) for v in values)
-        packed = zlib.compress(data)
-        return out + struct.pack("<II", 4 + len(packed), len(data)) + packed
+            numbers += [round(v * (2**n_bits - 1)) for v in values]
+        total = sum(number << (n_bits * i) for i, number in enumerate(numbers))
+        data += total.to_bytes((n_bits * len(numbers) + 7) // 8, "little")
+        if not packed:
+            return out + struct.pack("<I", len(data)) + data
+        body = zlib.compress(data)
+        return out + struct.pack("<II", 4 + len(body), len(data)) + body
 
 
 def _stored(ploidy: int, n_alleles: int, phased: bool) -> int:
@@ -162,12 +167,19 @@ def _stored(ploidy: int, n_alleles: int, phased: bool) -> int:
     return n_alleles - 1 if ploidy == 1 else n_alleles * (n_alleles + 1) // 2 - 1
 
 
-def write_bgen(path: Path, records: list[BgenRecord], samples: list[str], inside: bool = True) -> Path:
-    """A BGEN v1.2 (layout 2) with zlib."""
+def write_bgen(
+    path: Path,
+    records: list[BgenRecord],
+    samples: list[str],
+    inside: bool = True,
+    packed: bool = True,
+    n_bits: int = 16,
+) -> Path:
+    """A BGEN v1.2 (layout 2), plain or with zlib."""
     names = b"".join(struct.pack("<H", len(s)) + s.encode() for s in samples)
     block = struct.pack("<II", 8 + len(names), len(samples)) + names if inside else b""
-    flags = 1 | (2 << 2) | (1 << 31 if inside else 0)
+    flags = int(packed) | (2 << 2) | (1 << 31 if inside else 0)
     header = struct.pack("<III4sI", 20, len(records), len(samples), b"bgen", flags)
-    body = b"".join(record.pack() for record in records)
+    body = b"".join(record.pack(packed, n_bits) for record in records)
     path.write_bytes(struct.pack("<I", len(header) + len(block)) + header + block + body)
     return path

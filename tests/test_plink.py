@@ -143,3 +143,10 @@ def test_oxford_sample__one_and_two_identifiers(tmp_path):
     assert samples[["sample_id", "family_id", "sex"]].to_numpy().tolist() == [["x", "f1", 2], ["y", "f1", 0]]
     (tmp_path / "b.sample").write_text("ID missing\n0 0\nx 0\ny 0\nz 0\n")
     assert read_oxford_sample(tmp_path / "b.sample")["sample_id"].tolist() == ["x", "y", "z"]
+
+
+def test_bim__missing_allele_is_a_dot(tmp_path):
+    bim = ["1 m1 0 4 0 A", "1 m2 0 5 0 0", "1 m3 0 9 C A"]
+    write_bed(tmp_path / "x", np.zeros((3, 5), np.int8), bim)
+    table = read_genotypes(tmp_path / "x").variants
+    assert table[["ref", "alt"]].to_numpy().tolist() == [["A", "."], [".", "."], ["A", "C"]]

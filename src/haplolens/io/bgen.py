@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import cbgen
 import numpy as np
 import pandas as pd
 
 from haplolens.errors import AlignmentError, ConfigError, InputError
 from haplolens.io.batch import Batch, Source, batch_rows, call_dosage
+from haplolens.io.bgendecode import ZSTD, Damaged, Genotypes, ZstdDecoder, decode
 from haplolens.io.bgenindex import BgenIndex, read_index
 from haplolens.io.plinktables import make_samples, read_oxford_sample
-from haplolens.io.probabilities import view_phased, view_unphased
+from haplolens.io.probabilities import AlleleView, view_phased, view_unphased
 
 
 class _Row(NamedTuple):
@@ -44,78 +44,75 @@ class BgenSource(Source):
 
     kind = "bgen"
     dosage = True
-    engine = "cbgen"
 
     def __init__(self, bgen: Path, sample: Path | None, ref: str = "first") -> None:
         if ref not in ("first", "last"):
             raise ConfigError(f'`bgen_ref` is `{ref}`, expected "first" or "last".')
         self.path, self._ref = bgen, ref
-        index = read_index(bgen)
-        self._records = index.records
-        self.samples = _read_samples(bgen, index, sample)
-        self.n_records = len(self._records)
-        self.n_split = int((self._records["n_alleles"] > 2).sum())
-        self.n_without_alt = int((self._records["n_alleles"] < 2).sum())
+        self._index = read_index(bgen)
+        records = self._index.records
+        self.samples = _read_samples(bgen, self._index, sample)
+        self.engine = "cbgen" if self._index.packing == ZSTD else "python"
+        self.n_records = len(records)
+        self.n_split = int((records["n_alleles"] > 2).sum())
+        self.n_without_alt = int((records["n_alleles"] < 2).sum())
 
     def first_site(self) -> tuple[str, int]:
         """See `Source.first_site`."""
-        return self._records["chrom"].iat[0], int(self._records["pos"].iat[0])
+        records = self._index.records
+        return records["chrom"].iat[0], int(records["pos"].iat[0])
 
     def batches(self) -> Iterator[Batch]:
         """See `Source.batches`."""
         size, rows = batch_rows(len(self.samples)), []
-        with cbgen.bgen_file(self.path) as file:
-            for record in self._records.itertuples():
-                rows.extend(self._split(file, record))
-                if len(rows) >= size:
-                    yield _batch(rows)
-                    rows = []
+        for record, genotypes in self._decoded():
+            rows.extend(self._split(record, genotypes))
+            if len(rows) >= size:
+                yield _batch(rows)
+                rows = []
         if rows:
             yield _batch(rows)
 
-    def _read(self, file: cbgen.bgen_file, record: int) -> cbgen.typing.Genotype:
-        try:
-            return file.read_genotype(int(self._records["offset"].iat[record]), 32)
-        except RuntimeError as error:
-            raise InputError(
-                f"`{self.path}` is damaged at record {record + 1:,} ({error}). Copy it again."
-            ) from None
+    def _decoded(self) -> Iterator[tuple[tuple, Genotypes]]:
+        """Each record with its genotypes."""
+        index, n = self._index, len(self.samples)
+        zstd = ZstdDecoder(self.path) if index.packing == ZSTD else None
+        with self.path.open("rb") as file:
+            for record in index.records.itertuples():
+                try:
+                    if zstd is not None:
+                        genotypes = zstd.read(record.offset)
+                    else:
+                        file.seek(record.start)
+                        block = file.read(record.length)
+                        genotypes = decode(block, n, record.n_alleles, index.layout, index.packing)
+                except Damaged as error:
+                    raise InputError(
+                        f"`{self.path}` cannot be read at record {record.Index + 1:,} ({error}). Copy it again."
+                    ) from None
+                yield record, genotypes
+        if zstd is not None:
+            zstd.close()
 
-    def _split(self, file: cbgen.bgen_file, record: tuple) -> Iterator[_Row]:
+    def _split(self, record: tuple, genotypes: Genotypes) -> Iterator[_Row]:
         """A row for each ALT."""
-        genotype = self._read(file, record.Index)
         alleles = record.alleles
         order = range(len(alleles)) if self._ref == "first" else range(len(alleles) - 1, -1, -1)
-        ref = alleles[order[0]]
-        probabilities = _checked(genotype, self.path, record.Index)
         for allele in order[1:]:
-            view, phase = _view(genotype, probabilities, len(alleles), allele)
-            site = (record.chrom, record.pos, record.id, ref, alleles[allele], record.Index)
+            view, phase = _view(genotypes, len(alleles), allele)
+            site = (record.chrom, record.pos, record.id, alleles[order[0]], alleles[allele], record.Index)
             yield _Row(site, view.dosage, view.het, phase)
 
 
-def _checked(genotype: cbgen.typing.Genotype, path: Path, record: int) -> np.ndarray:
-    """Probabilities (N, G), NaN where missing."""
-    if genotype.ploidy.max(initial=2) > 2:
-        raise InputError(
-            f"`{path}` has a sample of ploidy {genotype.ploidy.max()} at record {record + 1:,}; diploid and haploid "
-            "genotypes can be read. Drop such records."
-        )
-    probabilities = np.array(genotype.probability, np.float64)
-    probabilities[np.asarray(genotype.missing, bool)] = np.nan
-    return probabilities
-
-
-def _view(genotype: cbgen.typing.Genotype, probabilities: np.ndarray, n_alleles: int, allele: int) -> tuple:
+def _view(genotypes: Genotypes, n_alleles: int, allele: int) -> tuple[AlleleView, np.ndarray | None]:
     """Dosage and P(het) of one allele, and which haplotype carries it where phased."""
-    haploid = np.asarray(genotype.ploidy) == 1
-    if not genotype.phased:
+    probabilities, haploid, phased = genotypes
+    if not phased:
         return view_unphased(probabilities, n_alleles, haploid, allele), None
-    first, second = probabilities[:, allele], probabilities[:, n_alleles + allele]
-    second = np.where(haploid, first, second)
+    first = probabilities[:, allele]
+    second = np.where(haploid, first, probabilities[:, n_alleles + allele])
     view = view_phased(first, second)
-    if haploid.any():
-        view.het[haploid & ~np.isnan(view.het)] = 0
+    view.het[haploid & ~np.isnan(view.het)] = 0
     return view, np.where(first > second, 2, 1).astype(np.int8)
 
 

@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 import pandas as pd
 
 from haplolens.errors import InputError
+from haplolens.io.bgendecode import ZLIB, ZSTD
 
 
 class BgenIndex(NamedTuple):
@@ -20,16 +21,21 @@ class BgenIndex(NamedTuple):
     Parameters
     ----------
     records
-        ``chrom pos id alleles n_alleles offset``; ``offset``: where the genotypes begin.
+        ``chrom pos id alleles n_alleles offset start length``; ``offset``: where the genotypes begin, with their
+        length in front; ``start`` and ``length``: the genotypes themselves.
     n_samples
         N.
     samples
         Identifiers inside the file, or None.
+    layout, packing
+        1 or 2; 0, `ZLIB` or `ZSTD`.
     """
 
     records: pd.DataFrame
     n_samples: int
     samples: list[str] | None
+    layout: int
+    packing: int
 
 
 class _Cut(Exception):
@@ -44,38 +50,41 @@ def read_index(path: Path) -> BgenIndex:
     InputError
         If it ends too early, lists no variants, or is of a kind that cannot be decoded.
     """
-    size = path.stat().st_size
     rows, number = [], 0
     with path.open("rb") as file:
         try:
             first, header = struct.unpack("<II", _take(file, 8))
             n_records, n_samples, _ = struct.unpack("<II4s", _take(file, 12))
             file.seek(header)
-            flags = struct.unpack("<I", _take(file, 4))[0]
-            layout = _check_flags(path, flags)
+            (flags,) = struct.unpack("<I", _take(file, 4))
+            kind = _Kind(flags >> 2 & 15, flags & 3, n_samples, path.stat().st_size)
+            if kind.layout not in (1, 2) or kind.packing not in ((0, ZLIB), (0, ZLIB, ZSTD))[kind.layout - 1]:
+                raise InputError(
+                    f"`{path}` is a BGEN of layout {kind.layout} and packing {kind.packing}, which do not exist "
+                    "together in v1.1 to v1.3. Write it again with `qctool` or `plink2 --export bgen-1.2`."
+                )
             samples = _read_samples(file) if flags >> 31 else None
             file.seek(first + 4)
             while number < n_records:
                 number += 1
-                rows.append(_read_record(file, layout, size))
+                rows.append(_read_record(file, kind))
         except (_Cut, struct.error, UnicodeDecodeError):
             raise InputError(f"`{path}` is cut off or damaged at record {number:,}. Copy it again.") from None
     if not rows:
         raise InputError(f"`{path}` holds no variants. Give another file.")
-    records = pd.DataFrame(rows, columns=["chrom", "pos", "id", "alleles", "offset"])
+    columns = ["chrom", "pos", "id", "alleles", "offset", "start", "length"]
+    records = pd.DataFrame(rows, columns=columns)
     records["n_alleles"] = records["alleles"].map(len)
-    return BgenIndex(records, n_samples, samples)
+    return BgenIndex(records, n_samples, samples, kind.layout, kind.packing)
 
 
-def _check_flags(path: Path, flags: int) -> int:
-    """Layout of the file."""
-    layout = flags >> 2 & 15
-    if flags & 3 == 0 or layout not in (1, 2):
-        what = "is not compressed" if layout in (1, 2) else f"has layout {layout}, expected 1 or 2"
-        raise InputError(
-            f"`{path}` {what}: such a BGEN cannot be read. Write it again with `plink2 --bgen ... --export bgen-1.2`."
-        )
-    return layout
+class _Kind(NamedTuple):
+    """What tells how long a record is."""
+
+    layout: int
+    packing: int
+    n_samples: int
+    size: int
 
 
 def _take(file: BinaryIO, n: int) -> bytes:
@@ -96,17 +105,21 @@ def _read_samples(file: BinaryIO) -> list[str]:
     return [_text(file) for _ in range(n_samples)]
 
 
-def _read_record(file: BinaryIO, layout: int, size: int) -> tuple:
-    """Names of one variant; the file then stands at the next."""
-    if layout == 1:
+def _read_record(file: BinaryIO, kind: _Kind) -> tuple:
+    """Names of one variant, and where its genotypes are; the file then stands at the next."""
+    if kind.layout == 1:
         _take(file, 4)
     other, rsid, chrom = _text(file), _text(file), _text(file)
-    pos = struct.unpack("<I", _take(file, 4))[0]
-    n_alleles = struct.unpack("<H", _take(file, 2))[0] if layout == 2 else 2
+    (pos,) = struct.unpack("<I", _take(file, 4))
+    n_alleles = struct.unpack("<H", _take(file, 2))[0] if kind.layout == 2 else 2
     alleles = [_text(file, "<I") for _ in range(n_alleles)]
     offset = file.tell()
-    end = offset + 4 + struct.unpack("<I", _take(file, 4))[0]
-    if end > size:
+    if kind.layout == 1 and not kind.packing:
+        length = 6 * kind.n_samples
+    else:
+        (length,) = struct.unpack("<I", _take(file, 4))
+    start = file.tell()
+    if start + length > kind.size:
         raise _Cut
-    file.seek(end)
-    return chrom, pos, rsid or other, alleles, offset
+    file.seek(start + length)
+    return chrom, pos, rsid or other, alleles, offset, start, length

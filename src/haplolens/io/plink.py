@@ -75,7 +75,7 @@ def _check_bed(bed: Path, n_samples: int, n_variants: int, bim: Path, fam: Path)
 
 
 class PgenSource(Source):
-    """PLINK 2 genotypes of any origin; multi-allelic variants are split.
+    """PLINK 2 genotypes of any origin; multi-allelic variants are split, those without ALT (`.`) stay.
 
     Parameters
     ----------
@@ -91,11 +91,9 @@ class PgenSource(Source):
         self.sites = read_bim(pvar) if pvar.suffix == ".bim" else read_pvar(pvar)
         self.samples = read_fam(psam) if psam.suffix == ".fam" else read_psam(psam)
         self._n_alt = 1 + self.sites["alt"].str.count(",").to_numpy()  # (R,)
-        self._has_alt = (self.sites["alt"] != ".").to_numpy()  # (R,)
         self.n_records = len(self.sites)
         self.n_split = int((self._n_alt > 1).sum())
-        self.n_without_alt = int((~self._has_alt).sum())
-        self.n_variants = int(self._n_alt[self._has_alt].sum())
+        self.n_variants = int(self._n_alt.sum())
         reader = self._open()
         self.phase = reader.hardcall_phase_present()
         reader.close()
@@ -125,8 +123,8 @@ class PgenSource(Source):
         sites = self.sites.drop(columns="filter_info", errors="ignore")
         if info is not None:
             sites["info"] = info
-        plain = (self._n_alt == 1) & self._has_alt
-        for start, stop in _stretches(plain, self._has_alt, batch_rows(n)):
+        plain = self._n_alt == 1
+        for start, stop in _stretches(plain, batch_rows(n)):
             try:
                 if plain[start]:
                     batch = self._read_plain(reader, sites, start, stop)
@@ -185,14 +183,13 @@ def _may_hold_dosages(pgen: Path) -> bool:
     return mode in (3, 4) or (mode in (0x10, 0x11) and (len(head) < 12 or head[11] & 15 >= 4))
 
 
-def _stretches(plain: np.ndarray, kept: np.ndarray, size: int) -> Iterator[tuple[int, int]]:
-    """Runs of plain rows up to ``size`` long, and every other kept row by itself."""
+def _stretches(plain: np.ndarray, size: int) -> Iterator[tuple[int, int]]:
+    """Runs of plain rows up to ``size`` long, and every other row by itself."""
     start = 0
     while start < len(plain):
         stop = start + 1
         if plain[start]:
             ends = np.flatnonzero(~plain[start : start + size])
             stop = start + (int(ends[0]) if len(ends) else min(size, len(plain) - start))
-        if kept[start]:
-            yield start, stop
+        yield start, stop
         start = stop

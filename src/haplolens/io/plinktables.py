@@ -25,6 +25,7 @@ def read_bim(path: Path) -> pd.DataFrame:
         )
     columns = ["chrom", "id", "cm", "pos", "alt", "ref"]
     table.columns = columns if table.shape[1] == 6 else [c for c in columns if c != "cm"]
+    table[["ref", "alt"]] = table[["ref", "alt"]].replace("0", ".")  # PLINK's missing allele
     return _variants(table, path)
 
 

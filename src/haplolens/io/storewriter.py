@@ -82,9 +82,10 @@ class HetFile:
         """Finish; whether there is a file."""
         if self._file is None:
             return False
-        self._file.seek(0)
-        self._header()
-        self._file.close()
+        if not self._file.closed:
+            self._file.seek(0)
+            self._header()
+            self._file.close()
         return True
 
 
@@ -248,6 +249,7 @@ class StoreWriter:
 
     def discard(self) -> None:
         """Leave no trace of what was not committed."""
+        self._hets.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
