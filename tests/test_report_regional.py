@@ -12,6 +12,7 @@ from haplolens.report.regional import (
     region_blocks,
     region_figure,
     region_sets,
+    region_strength,
     region_test,
 )
 
@@ -36,7 +37,7 @@ def test_region_figure__every_tested_variant_is_drawn_once(found):
     ]
     names = [row[0] for trace in main for row in trace["customdata"]]
     tested = found.association.iloc[region.columns]
-    tested = tested[np.isfinite(tested[f"nlog10p_{region_test(found, region)}"])]
+    tested = tested[np.isfinite(region_strength(found, region))]
     assert sorted(names) == sorted(tested["id"])
 
 
@@ -97,3 +98,12 @@ def test_ld_triangle__needs_ld():
     found = tiny_findings()
     region = replace(found.regions[0], ld_columns=np.arange(2), ld=np.eye(2, dtype=np.float32))
     assert ld_triangle(found, region) is None
+
+
+def test_region_strength__exchanges_dominant_and_recessive_where_alleles_are_opposed():
+    found = tiny_findings()
+    found.variants["effect_mode"] = "recessive"
+    y = region_strength(found, found.regions[0])  # r with the lead: .2, 1, -.7, .1
+    tests = found.association
+    expected = [*tests["nlog10p_recessive"][:2], tests["nlog10p_dominant"][2], tests["nlog10p_recessive"][3]]
+    np.testing.assert_array_equal(y, expected)

@@ -42,29 +42,43 @@ def methods(findings: Findings) -> dict[str, Any]:
     summary, provenance = findings.summary, findings.provenance
     structure = dict(summary.get("structure") or {})
     fine = dict(summary.get("finemapping") or {})
-    prior = summary.get("prior") or fine.pop("encoding_prior", None) or {}
+    prior = fine.pop("encoding_prior", None) or summary.get("prior") or {}
     parameters = provenance.get("parameters") or {}
     shown = {"kind", "used", "reason", "h2"}
     return {
         "qc": [_filter(row) for row in _as_list(summary.get("qc"))],
         "join": _join(summary.get("join"), findings.trait),
         "structure": structure.get("kind") or structure.get("used") or "",
-        "reason": structure.get("reason", ""),
+        "reason": _sentence(structure.get("reason")),
         "h2": structure.get("h2") if is_number(structure.get("h2")) else None,
         "structure_more": _pairs({name: value for name, value in structure.items() if name not in shown}),
         "prior": [(name, float(prior[name])) for name in ENCODINGS if is_number(prior.get(name))],
-        "blocks": _pairs(summary.get("blocks")),
+        "blocks": _pairs(_flat(summary.get("blocks"))),
         "finemapping": _pairs(fine),
         "covariates": [
             str(name) for name in _as_list(summary.get("covariates") or parameters.get("covariates"))
         ],
-        "notes": [str(note) for note in _as_list(summary.get("notes"))],
+        "notes": [_sentence(note) for note in _as_list(summary.get("notes"))],
         "parameters": _pairs({name: value for name, value in parameters.items() if _given(value)}),
         "versions": _pairs(provenance.get("versions")),
         "inputs": [dict(item) for item in _as_list(provenance.get("inputs")) if isinstance(item, dict)],
         "build": provenance.get("build") or summary.get("build") or "",
-        "seed": provenance.get("seed"),
+        "seed": None if "seed" in parameters else provenance.get("seed"),
     }
+
+
+def _sentence(text: Any) -> str:
+    """Text with a capital and a full stop."""
+    text = str(text or "").strip()
+    return text and text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def _flat(table: Any) -> dict[str, Any]:
+    """A dictionary whose inner dictionaries stand beside its own entries."""
+    flat: dict[str, Any] = {}
+    for name, value in (table or {}).items():
+        flat.update(value if isinstance(value, dict) else {name: value})
+    return flat
 
 
 def _given(value: Any) -> bool:

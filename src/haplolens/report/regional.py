@@ -31,6 +31,21 @@ def region_test(findings: Findings, region: RegionView) -> str:
     return mode if mode in ENCODINGS else "additive"
 
 
+def region_strength(findings: Findings, region: RegionView) -> np.ndarray:
+    """(V_r,) -log10 p of the test that `region_test` names, as seen from the lead.
+
+    Where the lead's ALT goes with a variant's REF (r < 0), a recessive lead shows as a dominant neighbour and the
+    other way round: there the exchanged test is taken.
+    """
+    test = region_test(findings, region)
+    y = strength(findings.association, test)[region.columns]
+    exchanged = {"dominant": "recessive", "recessive": "dominant"}.get(test)
+    if exchanged is None:
+        return y
+    against = np.nan_to_num(np.asarray(region.r_lead, float)) < 0
+    return np.where(against, strength(findings.association, exchanged)[region.columns], y)
+
+
 def lead_row(findings: Findings, region: RegionView) -> pd.Series | None:
     """Row of ``findings.variants`` of the region's lead."""
     return _rows_of(findings, np.array([region.lead])).iloc[0] if len(findings.variants) else None
@@ -69,7 +84,7 @@ def region_figure(findings: Findings, region: RegionView) -> Figure:
     """
     test = region_test(findings, region)
     x = region_x(findings, region)
-    y = strength(findings.association, test)[region.columns]
+    y = region_strength(findings, region)
     table = _rows_of(findings, region.columns)
     pip = table["pip"].to_numpy(float)
     hover = _hover(findings, region, table)
