@@ -64,17 +64,21 @@ def test_module__is_short_and_well_named(path):
     assert len(lines) <= 400, f"{path.name} has {len(lines)} lines: which two things is it?"
     assert path.stem not in BANNED
     tree = ast.parse(path.read_text())
-    printed = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"]
+    printed = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
+    ]
     assert not printed, "only cli prints"
 
 
 def test_command_line__defaults_are_those_of_the_functions():
-    from haplolens.cli import verbs
+    from haplolens.cli.run import run_verb
     from haplolens.job import option_defaults
 
     allowed = option_defaults()
-    spelled = {"covariates": "", "chrom": "", "condition": ""}
-    for name, parameter in inspect.signature(verbs.run_verb).parameters.items():
+    spelled = {"covariates": "", "chrom": "", "condition": "", "loci": None}
+    for name, parameter in inspect.signature(run_verb).parameters.items():
         if name in ("genotypes", "config", "as_json", "verbose"):
             continue
         assert name in allowed, f"--{name} is no option of run()"
@@ -84,10 +88,10 @@ def test_command_line__defaults_are_those_of_the_functions():
 
 
 def test_command_line__offers_every_option_of_the_function():
-    from haplolens.cli import verbs
+    from haplolens.cli.run import run_verb
     from haplolens.job import option_defaults
 
-    offered = set(inspect.signature(verbs.run_verb).parameters)
+    offered = set(inspect.signature(run_verb).parameters)
     assert set(option_defaults()) <= offered
 
 
@@ -102,7 +106,16 @@ def test_schema__vocabulary_is_free_of_doubles():
 
 @pytest.mark.parametrize(
     ("given", "canonical"),
-    [("chr6", "6"), ("06", "6"), ("23", "X"), ("chrM", "MT"), ("x", "X"), ("chrX", "X"), ("2A", "2A"), ("0", "0")],
+    [
+        ("chr6", "6"),
+        ("06", "6"),
+        ("23", "X"),
+        ("chrM", "MT"),
+        ("x", "X"),
+        ("chrX", "X"),
+        ("2A", "2A"),
+        ("0", "0"),
+    ],
 )
 def test_schema__chromosomes_are_written_one_way(given, canonical):
     from haplolens.data.schema import normalise_chrom
@@ -114,4 +127,11 @@ def test_schema__chromosomes_are_written_one_way(given, canonical):
 def test_schema__chromosomes_sort_as_people_do():
     from haplolens.data.schema import chrom_order
 
-    assert sorted(["MT", "10", "X", "2", "0", "scaffold_3"], key=chrom_order) == ["2", "10", "X", "MT", "scaffold_3", "0"]
+    assert sorted(["MT", "10", "X", "2", "0", "scaffold_3"], key=chrom_order) == [
+        "2",
+        "10",
+        "X",
+        "MT",
+        "scaffold_3",
+        "0",
+    ]

@@ -14,9 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from haplolens.config import nearest
 from haplolens.data.findings import Findings
-from haplolens.errors import ConfigError
+from haplolens.errors import ConfigError, nearest
 from haplolens.io.blockfiles import read_blocks
 from haplolens.io.checkpoint import Checkpoint
 from haplolens.io.export import read_findings, write_findings
@@ -35,11 +34,13 @@ LIBRARIES = ("haplolens", "numpy", "scipy", "pandas", "scikit-learn", "pgenlib",
 FILE_OPTIONS = (
     "genetic_map", "genes", "known_hits", "blocks", "covariates_file", "keep", "remove", "extract", "exclude",
 )  # fmt: skip
+NO_PARAMETERS = ("traits", "out", "threads", "resume", "force")
+"""Options that do not change the answer, or are told elsewhere in the manifest."""
+
 READERS = {
     "genetic_map": read_genetic_map,
     "genes": read_genes,
     "known_hits": read_known_hits,
-    "blocks": read_blocks,
 }
 
 
@@ -100,14 +101,18 @@ def run(
     check_options(options)
     reporter, threads = reporter or Reporter(), threads or available_threads()
     files = {"genetic_map": genetic_map, "genes": genes, "known_hits": known_hits}
-    if blocks is not None and blocks not in BLOCK_METHODS:
-        files["blocks"] = blocks
-    parameters = {"trait": trait, "blocks": blocks, "predict": predict, "seed": seed} | options
+    blocks_file = None if blocks is None or blocks in BLOCK_METHODS else Path(blocks)
+    parameters = {
+        name: value for name, value in option_defaults().items() if name not in NO_PARAMETERS
+    } | options
+    parameters |= {"trait": trait, "blocks": blocks_file or blocks, "predict": predict, "seed": seed}
     provenance = {
         "versions": _versions(),
-        "parameters": {name: _plain(value) for name, value in parameters.items()},
+        "parameters": {name: _plain(name, value) for name, value in sorted((parameters | files).items())},
         "seed": seed,
-        "inputs": digests([*input_files(genotypes), traits, *_paths(files), *_paths(options)]),
+        "inputs": digests(
+            [*input_files(genotypes), traits, *_paths(files | options | {"blocks": blocks_file})]
+        ),
         "build": options.get("build"),
     }
     folder = ResultsFolder(out, force=force, resume=resume)
@@ -122,11 +127,12 @@ def run(
             genotypes, traits=traits, trait=trait, workdir=folder.work, threads=threads, reporter=reporter,
             **_meant_for(load, options),
         )  # fmt: skip
+        method = blocks or ("recombination" if genetic_map else "gabriel")
         reporter.plan(plan(loaded.cohort, loaded.traits, threads), loaded.notes)
         found = identify(
             loaded.cohort, loaded.traits, threads=threads, seed=seed, reporter=reporter,
             checkpoint=Checkpoint(folder.work / "steps", json.dumps(provenance, sort_keys=True)),
-            blocks=tables.pop("blocks", blocks or ("recombination" if genetic_map else "gabriel")),
+            blocks=read_blocks(blocks_file, variants=loaded.cohort.variants) if blocks_file else method,
             **tables, **_meant_for(identify, options),
         )  # fmt: skip
         found = {name: _complete(answer, loaded, provenance) for name, answer in found.items()}
@@ -152,7 +158,11 @@ def _write(
 
 def _complete(answer: Findings, loaded: Loaded, provenance: dict) -> Findings:
     """Findings with what only the files know: the join, QC, and where everything came from."""
-    summary = answer.summary | {"join": loaded.join, "qc": loaded.qc}
+    summary = answer.summary | {
+        "join": loaded.join,
+        "qc": loaded.qc.as_dict()["filters"],
+        "notes": loaded.notes,
+    }
     return replace(answer, summary=summary, provenance=provenance)
 
 
@@ -187,11 +197,11 @@ def _paths(options: dict[str, Any]) -> list[Path]:
     return [Path(options[name]) for name in FILE_OPTIONS if options.get(name)]
 
 
-def _plain(value: Any) -> Any:
-    """An option as JSON keeps it: paths by name, so that moving a folder changes nothing."""
-    if isinstance(value, Path):
-        return value.name
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+def _plain(name: str, value: Any) -> Any:
+    """An option as JSON keeps it: files by name, so that moving a folder changes nothing."""
+    if value and (isinstance(value, Path) or (name in FILE_OPTIONS and name != "blocks")):
+        return Path(value).name
+    return list(value) if isinstance(value, list | tuple) else value
 
 
 def _same(manifest: dict, provenance: dict) -> bool:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from haplolens.data.cohort import Cohort
-from haplolens.data.qc import apply_qc
+from haplolens.data.qc import QcReport, apply_qc
 from haplolens.data.select import select
 from haplolens.errors import AlignmentError
 from haplolens.io.genotypes import read_genotypes
@@ -22,7 +24,7 @@ class Loaded(NamedTuple):
     cohort: Cohort
     traits: list[str]
     join: dict
-    qc: dict
+    qc: QcReport
     notes: list[str]
 
 
@@ -42,7 +44,7 @@ def load(
     min_maf: float = 0.01,
     max_missing: float = 0.05,
     max_sample_missing: float = 0.1,
-    hwe: float | None = None,
+    hwe: float | None = 1e-15,
     min_info: float | None = None,
     build: str | None = None,
     workdir: str | Path | None = None,
@@ -102,15 +104,23 @@ def load(
         reporter.note(str(report))
     with reporter.step("quality control", cohort.n_variants) as advance:
         cohort, qc = apply_qc(
-            cohort, min_maf=min_maf, max_missing=max_missing, max_sample_missing=max_sample_missing,
-            hwe=hwe, min_info=min_info, threads=threads, progress=advance,
+            cohort, min_maf=min_maf, max_missing=max_missing, max_sample_missing=max_sample_missing, hwe=hwe,
+            min_info=min_info, controls=_controls(cohort, names, join), threads=threads, progress=advance,
         )  # fmt: skip
-    return Loaded(cohort, names, join, qc.as_dict(), _notes(cohort, join))
+    reporter.note(str(qc))
+    return Loaded(cohort, names, join, qc, _notes(cohort, join, qc))
 
 
-def _notes(cohort: Cohort, join: dict) -> list[str]:
+def _controls(cohort: Cohort, traits: Sequence[str], join: dict) -> np.ndarray | None:
+    """Samples to test Hardy-Weinberg in: the controls of a single case/control trait, else everyone."""
+    if len(traits) == 1 and join["kinds"][traits[0]]["kind"] == "binary":
+        return cohort.samples[traits[0]].to_numpy(float) == 0
+    return None
+
+
+def _notes(cohort: Cohort, join: dict, qc: QcReport) -> list[str]:
     """What the user should read before the work starts."""
-    notes = list(join.get("notes", []))
+    notes = [*join.get("notes", []), *qc.notes]
     if cohort.chroms == ["0"]:
         notes.append(
             "no map: regions are clusters of variants in LD, on chromosome 0; no BED or GFF3 rows are written"

@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from haplolens.association.conditional import condition_on, stepwise
@@ -25,8 +26,10 @@ from haplolens.data.blocks import tile_blocks
 from haplolens.data.cohort import Cohort
 from haplolens.data.findings import Findings, RegionView
 from haplolens.data.genotypes import ENCODINGS
-from haplolens.finemap.finemap import fine_map
+from haplolens.data.select import inside
+from haplolens.finemap.finemap import finemap as fine_map
 from haplolens.finemap.ranking import prioritise
+from haplolens.finemap.regions import Region, region_of
 from haplolens.io.checkpoint import Checkpoint, State
 from haplolens.parallel import Progress
 from haplolens.progress import Reporter
@@ -140,28 +143,26 @@ def identify(
                 genetic_map=genetic_map,
                 threads=threads,
             )
-        return {"blocks": table}
+        return {"blocks": table, "about": _plain(table.attrs)}
 
     associations = checkpoint.step("scan", scan_all)
-    block_table = checkpoint.step("blocks", draw_blocks)["blocks"]
+    drawn = checkpoint.step("blocks", draw_blocks)
+    block_table = drawn["blocks"]
 
     def fine_map_trait(trait: str) -> Callable[[], State]:
         def compute() -> State:
             model, association = null(trait), associations[trait]
             with reporter.step(f"fine-mapping of {trait}", 0) as advance:
                 mapping = fine_map(
-                    cohort,
-                    model,
-                    association,
-                    block_table,
-                    coverage=coverage,
-                    threads=threads,
-                    progress=advance,
-                )
-                steps = stepwise(cohort, model, association, mapping.regions)
+                    cohort, model, association, block_table, coverage=coverage, additive_only=additive_only,
+                    n_effects=effects, regions=_loci(cohort, loci), threads=threads, progress=advance,
+                )  # fmt: skip
+                steps = stepwise(cohort, model, association, [fit.region for fit in mapping.regions])
             found = prioritise(cohort, association, block_table, mapping, trait=trait)
             found.variants.update(annotate(found.variants, genes, known_hits))
-            summary = found.summary | _describe(model, association, block_table)
+            summary = (
+                found.summary | _describe(model, association, found.summary) | {"blocks": drawn["about"]}
+            )
             return _pack(replace(found, conditional=steps, summary=summary))
 
         return compute
@@ -186,8 +187,8 @@ def _blocks(
     return find_blocks(cohort, method=blocks, progress=advance, **how)
 
 
-def _describe(model: NullModel, association: pd.DataFrame, blocks: pd.DataFrame) -> dict:
-    """What the report says of the trait, the null model and the blocks."""
+def _describe(model: NullModel, association: pd.DataFrame, summary: dict) -> dict:
+    """What the report says of the trait and its null model."""
     cases = int(model.y.sum()) if model.binary else None
     tests = {encoding: association[f"p_{encoding}"] for encoding in ENCODINGS}
     tests["genotypic"] = association["p_genotypic"]
@@ -198,8 +199,22 @@ def _describe(model: NullModel, association: pd.DataFrame, blocks: pd.DataFrame)
         "n_controls": None if cases is None else len(model.rows) - cases,
         "lambda_gc": {name: float(lambda_gc(p.to_numpy())) for name, p in tests.items()},
         "structure": {"kind": model.structure, "h2": model.h2, "reason": model.reason},
-        "blocks": {"methods": blocks["method"].value_counts().sort_index().to_dict(), "n": len(blocks)},
+        "prior": summary["finemapping"]["encoding_prior"],
     }
+
+
+def _loci(cohort: Cohort, loci: Sequence[str]) -> list[Region] | None:
+    """The regions that the user named; None where there is nothing named."""
+    return [region_of(cohort, np.flatnonzero(inside(cohort, [place]))) for place in loci] or None
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and containers of numpy as JSON has them."""
+    if isinstance(value, dict):
+        return {str(name): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 TABLES = ("variants", "blocks", "credible_sets", "conditional")

@@ -46,7 +46,7 @@ def qc_files(
     genotypes
         Files that `io.genotypes.read_genotypes` reads.
     out
-        Prefix of ``.pgen .pvar .psam`` and ``.dropped.tsv`` (``filter kind id``).
+        Prefix of ``.pgen .pvar .psam`` and ``.dropped.tsv`` (``axis id filter``).
     reporter
         Where progress is shown.
     **options
@@ -55,15 +55,17 @@ def qc_files(
     Returns
     -------
     dict
-        ``n_samples n_variants filters``, each filter with ``filter dropped kept``.
+        ``n_samples n_variants filters``, each filter with ``filter axis threshold dropped left``.
     """
     threads = options.pop("threads", None) or available_threads()
     loaded = load(genotypes, threads=threads, reporter=reporter, **options)
     write_store(loaded.cohort, out)
-    rows = [(f["filter"], f["axis"], name) for f in loaded.qc["filters"] for name in f["ids"]]
-    pd.DataFrame(rows, columns=["filter", "axis", "id"]).to_csv(f"{out}.dropped.tsv", sep="\t", index=False)
-    filters = [{name: value for name, value in f.items() if name != "ids"} for f in loaded.qc["filters"]]
-    return {"n_samples": loaded.cohort.n_samples, "n_variants": loaded.cohort.n_variants, "filters": filters}
+    loaded.qc.dropped().to_csv(f"{out}.dropped.tsv", sep="\t", index=False)
+    return {
+        "n_samples": loaded.cohort.n_samples,
+        "n_variants": loaded.cohort.n_variants,
+        "filters": loaded.qc.table().to_dict("records"),
+    }
 
 
 def prune_files(

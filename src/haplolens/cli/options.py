@@ -64,7 +64,7 @@ MaxMissing = Annotated[
 MaxSampleMissing = Annotated[
     float, typer.Option("--max-sample-missing", help="Largest share of missing calls of a sample.")
 ]
-Hwe = Annotated[float | None, typer.Option("--hwe", help="Smallest Hardy-Weinberg mid-p (off by default).")]
+Hwe = Annotated[float | None, typer.Option("--hwe", help="Smallest Hardy-Weinberg mid-p; 0 is off.")]
 MinInfo = Annotated[float | None, typer.Option("--min-info", help="Smallest imputation quality.")]
 Build = Annotated[str | None, typer.Option("--build", help="Genome build, recorded and checked: GRCh38.")]
 Structure = Annotated[str, typer.Option("--structure", help="auto, none, pcs or mixed.")]
@@ -96,6 +96,14 @@ Genes = Annotated[
 KnownHits = Annotated[Path | None, typer.Option("--known-hits", help="Known associations, to mark them.")]
 Coverage = Annotated[float, typer.Option("--coverage", help="Posterior mass of a credible set.")]
 Posterior = Annotated[str, typer.Option("--posterior", help="susie: encoding-aware sum of single effects.")]
+Loci = Annotated[
+    list[str] | None,
+    typer.Option("--locus", help="Fine-map 6:31480875-31603888 whatever its p-values; may be repeated."),
+]
+Effects = Annotated[int, typer.Option("--effects", help="Most causes looked for in a region (SuSiE's L).")]
+AdditiveOnly = Annotated[
+    bool, typer.Option("--additive-only", help="Plain SuSiE, on the additive encoding alone.")
+]
 Predict = Annotated[bool, typer.Option("--predict/--no-predict", help="Train a predictor too (none yet).")]
 Threads = Annotated[
     int | None, typer.Option("--threads", help="Workers; all processors by default.", show_default=False)

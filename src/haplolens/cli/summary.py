@@ -18,21 +18,9 @@ def show_findings(found: dict[str, Findings], out: Path, as_json: bool) -> None:
     if as_json:
         show_json({trait: _facts(answer, _place(found, trait, out)) for trait, answer in found.items()})
         return
-    columns = (
-        "rsid",
-        "chromosome",
-        "position",
-        "ref",
-        "alt",
-        "pip",
-        "p_value",
-        "effect_mode",
-        "block_id",
-        "cs_id",
-    )
     for trait, answer in found.items():
-        rows = answer.variants.head(BEST).to_dict("records")
-        show_table(f"{trait}: the {len(rows)} best variants", rows, columns)
+        rows = [_row(row) for row in answer.variants.head(BEST).to_dict("records")]
+        show_table(f"{trait}: the {len(rows)} best variants", rows, tuple(rows[0]))
         facts = _facts(answer, _place(found, trait, out))
         say(
             f"{facts['n_credible_sets']} credible sets in {facts['n_regions']} regions, "
@@ -42,6 +30,19 @@ def show_findings(found: dict[str, Findings], out: Path, as_json: bool) -> None:
     say(
         f"next: open {first / 'report.html'}, or read {first / 'blocks.tsv'} and then {first / 'variants.tsv'}"
     )
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    """A variant in the width of a terminal."""
+    return {
+        "variant": row["rsid"],
+        "place": f"{row['chromosome']}:{row['position']:,} {row['ref'][:4]}>{row['alt'][:4]}",
+        "pip": row["pip"],
+        "p": row["p_value"],
+        "mode": row["effect_mode"],
+        "set": row["cs_id"],
+        "haploblock": row["block_id"],
+    }
 
 
 def _place(found: dict[str, Findings], trait: str, out: Path) -> Path:

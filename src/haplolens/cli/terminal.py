@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -29,7 +30,7 @@ class TerminalReporter(Reporter):
 
     def plan(self, needs: Sequence[Need], notes: Sequence[str]) -> None:
         """See `Reporter.plan`."""
-        table = Table("step", "what is held", "memory", title="plan", title_justify="left")
+        table = Table("step", "what is held", "memory", title="plan", title_justify="left", box=SIMPLE_HEAD)
         for need in needs:
             table.add_row(need.step, need.what, human_bytes(need.n_bytes))
         ERR.print(table)
@@ -67,7 +68,9 @@ def human_bytes(n_bytes: float) -> str:
 
 def show_table(title: str, rows: Sequence[dict], columns: Sequence[str]) -> None:
     """Print rows as a table."""
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="ellipsis" if column == "haploblock" else "fold")
     for row in rows:
         table.add_row(*(cell(row.get(column)) for column in columns))
     OUT.print(table)

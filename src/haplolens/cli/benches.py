@@ -1,0 +1,52 @@
+"""`haplolens bench`: every claim, one command each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from haplolens.cli import options as o
+from haplolens.cli.app import app, reporter_for
+
+bench_app = typer.Typer(no_args_is_help=True, help="Re-make a claim, one command each.")
+
+
+app.add_typer(bench_app, name="bench")
+
+
+def _bench(name: str, summary: str) -> Callable[..., None]:
+    """A benchmark as a verb; all of them take the same options."""
+
+    @bench_app.command(name, help=summary)
+    def verb(
+        suite: Annotated[str, typer.Option("--suite", help="Only these suites: a,b.")] = "",
+        null: Annotated[bool, typer.Option("--null", help="Null traits (controls).")] = False,
+        json_file: Annotated[Path | None, typer.Option("--json", help="Write tidy records here.")] = None,
+        quick: Annotated[
+            bool, typer.Option("--quick", help="A smaller run of the same, <= 10 minutes on 2 cores.")
+        ] = False,
+        data: Annotated[Path | None, typer.Option("--data", help="Folder of the benchmark data.")] = None,
+        threads: o.Threads = None,
+        seed: o.Seed = 0,
+    ) -> None:
+        from haplolens.bench.records import run_bench
+        from haplolens.cli.summary import show_records
+
+        records = run_bench(
+            name, suites=o.names(suite), null=null, quick=quick, data=data, threads=threads, seed=seed,
+            reporter=reporter_for(False), path=json_file,
+        )  # fmt: skip
+        show_records(records, json_file)
+
+    return verb
+
+
+for _name, _summary in (
+    ("controls", "Positive controls in real data; with --null, null traits."),
+    ("causal", "Planted causes: every method of finding them, side by side."),
+    ("speed", "Against plink2, plink1.9 and susieR, as ratios in one run."),
+):
+    _bench(_name, _summary)
