@@ -82,6 +82,8 @@ def credible_sets(
     found: list[CredibleSet] = []
     seen: set[frozenset[int]] = set()
     for effect, alpha in enumerate(posterior.alpha):
+        if alpha.sum() < coverage:  # the effect itself is in doubt
+            continue
         order = np.argsort(-alpha, kind="stable")
         members = order[: int((np.cumsum(alpha[order]) < coverage).sum()) + 1]
         if (key := frozenset(members.tolist())) in seen:

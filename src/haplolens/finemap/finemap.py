@@ -82,6 +82,7 @@ def finemap(
     additive_only: bool = False,
     n_effects: int = 10,
     region_p: float | None = None,
+    regions: list[Region] | None = None,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> FineMapping:
@@ -108,6 +109,8 @@ def finemap(
         L, the most causes looked for in a region.
     region_p
         p-value that opens a region; default `regions.default_region_p`.
+    regions
+        Fine-map these instead, whatever their p-values.
     threads
         Regions fitted at a time; memory is up to (1 GiB + Gram) for each, see `region_data`.
     progress
@@ -120,7 +123,8 @@ def finemap(
     """
     threshold = default_region_p(association) if region_p is None else region_p
     options = FitOptions(coverage, n_effects, additive_only, 1.0 if model.binary else None)
-    regions = find_regions(association, blocks, cohort, p=threshold)
+    if regions is None:
+        regions = find_regions(association, blocks, cohort, p=threshold)
     fits, prior = _fit_all(_Fitter(cohort, model, association, options), regions, threads, progress)
     block_of = assign_blocks(cohort.variants, blocks)
     pip, mode, causes = _quiet(association, block_of, regions, prior, additive_only)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns
-from haplolens.finemap.susie import SusieFit, fit_effects
+from haplolens.finemap.optima import AveragedFit, fit_all_optima
+from haplolens.finemap.susie import fit_effects
 
-MIN_LBF = 1.0
-"""Log Bayes factor below which a single effect is no effect: SuSiE never lets go of it, but it says nothing."""
 FURTHER_CAUSES = 0.5
 """Causes expected in a region beyond those that SuSiE has found."""
 EXPECTED_Z2 = np.array([8.0, 32.0, 128.0])
@@ -43,7 +42,7 @@ class VariantPosterior:
     Parameters
     ----------
     alpha
-        (K, V), probability that effect k is variant v.
+        (K, V), probability that effect k is variant v; rows sum to 1, or less where the effect is in doubt.
     further
         (V,), probability of one more cause, by the weak signals the K effects leave; sums to less than 1.
     column
@@ -91,7 +90,8 @@ def fit_variants(
     It supposes that the causes are among the variants given; where the cause is untyped its best proxies
     carry the posterior. SuSiE always spends all of its L effects: those with next to no evidence would add
     a probability of 1 each, spread over the region. They are replaced by one further effect that need not
-    exist, which ranks weak signals and keeps the sum of the posterior near the number of causes.
+    exist, which ranks weak signals and keeps the sum of the posterior near the number of causes; and effects
+    are averaged over the local optima of the fit (`optima`).
 
     Parameters
     ----------
@@ -104,17 +104,21 @@ def fit_variants(
     n_effects
         L, the most causes that are looked for.
     further_causes
-        Causes expected beyond those found; 0 keeps SuSiE's own effects, all of them, as susieR does.
+        Causes expected beyond those found; 0 is SuSiE as susieR does it: one optimum, and all of its effects.
     """
     prior = columns.prior(encoding_prior)
-    fit = fit_effects(
-        columns.gram, columns.xty, trait.yty, trait.n,
-        prior=prior, n_effects=n_effects, residual_variance=trait.residual_variance,
-    )  # fmt: skip
-    kept = np.flatnonzero(fit.active & ((fit.lbf >= MIN_LBF) | (further_causes == 0)))
     n_encodings, n_variants = columns.share.shape[:2]
-    chosen = fit.alpha[kept].reshape(len(kept), n_encodings, n_variants)  # (K, E, V)
-    weak = _further_cause(columns, fit, kept, prior, further_causes).reshape(n_encodings, n_variants)
+    given = (columns.gram, columns.xty, trait.yty, trait.n)
+    options = {"prior": prior, "n_effects": n_effects, "residual_variance": trait.residual_variance}
+    if further_causes > 0:
+        averaged = fit_all_optima(*given, n_variants=n_variants, **options)
+    else:
+        plain = fit_effects(*given, **options)
+        kept = np.flatnonzero(plain.active)
+        averaged = AveragedFit(plain, kept, plain.alpha[kept])
+    fit, kept = averaged.best, averaged.kept
+    chosen = averaged.alpha.reshape(len(kept), n_encodings, n_variants)  # (K, E, V)
+    weak = _further_cause(columns, averaged, prior, further_causes).reshape(n_encodings, n_variants)
     beforehand = (prior / prior.sum()).reshape(n_encodings, n_variants)
     mass = mode_mass(chosen.sum(axis=0) + weak + 1e-12 * beforehand, columns)
     bayes_factor = np.divide(fit.alpha[kept], prior, where=prior > 0, out=np.zeros((len(kept), len(prior))))
@@ -158,11 +162,12 @@ def single_effect(log_evidence: np.ndarray, prior: np.ndarray) -> np.ndarray:
 
 
 def _further_cause(
-    columns: EncodedColumns, fit: SusieFit, kept: np.ndarray, prior: np.ndarray, expected: float
+    columns: EncodedColumns, found: AveragedFit, prior: np.ndarray, expected: float
 ) -> np.ndarray:
-    """(E * V,) posterior of one more effect in what the kept effects leave."""
+    """(E * V,) posterior of one more effect in what the effects found leave."""
     if expected == 0:
         return np.zeros(len(prior))
+    fit, kept = found.best, found.kept
     explained = (fit.alpha[kept] * fit.mu[kept]).sum(axis=0)
     residual = columns.xty - (columns.gram.multiply(explained) if len(kept) else 0.0)
     z2 = residual**2 / (columns.gram.scale * fit.sigma2)

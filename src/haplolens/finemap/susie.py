@@ -24,7 +24,9 @@ PRIOR_TOL = 1e-9
 """Effects whose prior variance is not above this are no effects."""
 LOG_VARIANCE_RANGE = (-30.0, 15.0)
 """Where the prior variance of an effect is looked for (natural logarithm)."""
-LOG_VARIANCE_TOL = 1e-5
+LOG_VARIANCE_TOL = 1e-4
+LEAST_RESIDUAL = 1e-4
+"""Share of the trait's variance that is never explained."""
 GOLDEN = (3 - math.sqrt(5)) / 2
 
 
@@ -126,6 +128,7 @@ def fit_effects(
     scaled_prior_variance: float = 0.2,
     max_rounds: int = 100,
     tol: float = 1e-3,
+    start: SusieFit | None = None,
 ) -> SusieFit:
     """SuSiE on standardised columns (squared norm n - 1 each); see `susie`.
 
@@ -141,13 +144,17 @@ def fit_effects(
         Prior variance of an effect to start from, as a share of the trait's variance.
     max_rounds, tol
         Stop when a round gains less than ``tol`` in the evidence lower bound.
+    start
+        A fit to go on from, instead of no effect anywhere.
     """
     state = _Effects(gram, xty, yty, n, prior / prior.sum(), min(n_effects, int((prior > 0).sum())))
     state.start(yty / (n - 1) if residual_variance is None else residual_variance, scaled_prior_variance)
+    if start is not None:
+        state.resume(start, keep_sigma2=residual_variance is None)
     elbo, gain = [-math.inf], math.inf
     while gain >= tol and len(elbo) <= max_rounds:
         if len(elbo) > 1 and residual_variance is None:
-            state.sigma2 = state.expected_residual() / n
+            state.sigma2 = max(state.expected_residual() / n, LEAST_RESIDUAL * yty / (n - 1))
         for effect in range(state.n_effects):
             state.update(effect)
         elbo.append(state.elbo())
@@ -176,6 +183,21 @@ class _Effects:
         self.total = np.zeros(self.shape[1])  # (P,) sum of them
         self.prior_variance = np.full(self.n_effects, scaled_prior_variance * self.yty / (self.n - 1))
         self.lbf, self.divergence = np.zeros(self.n_effects), np.zeros(self.n_effects)
+
+    def resume(self, fit: SusieFit, *, keep_sigma2: bool) -> None:
+        """The effects of an earlier fit."""
+        n_same = min(self.n_effects, len(fit.alpha))
+        for effect in np.flatnonzero(fit.active[:n_same]):
+            self.alpha[effect], self.mu[effect], self.mu2[effect] = (
+                fit.alpha[effect],
+                fit.mu[effect],
+                fit.mu2[effect],
+            )
+            self.fitted[effect] = self.gram.multiply(fit.alpha[effect] * fit.mu[effect])
+        self.prior_variance[:n_same] = fit.prior_variance[:n_same]
+        self.total = self.fitted.sum(axis=0)
+        if keep_sigma2:
+            self.sigma2 = fit.sigma2
 
     def update(self, effect: int) -> None:
         """Fit one effect to what the others leave."""
