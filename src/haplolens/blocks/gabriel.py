@@ -63,7 +63,8 @@ def find_gabriel(
     -------
     pandas.DataFrame
         ``chrom start end method n_defining first last``: base pairs of the outer variants, 1-based and closed;
-        the frequent variants between them; positions of the outer variants in the cohort. Disjoint, in order.
+        the frequent variants between them; positions of the outer variants in the cohort. In order and
+        disjoint (as in PLINK, variants that share positions can give two blocks of one interval).
 
     Raises
     ------

@@ -39,8 +39,8 @@ def tile_blocks(
     Parameters
     ----------
     found
-        ``chrom start end`` and optionally ``method`` (default "file"), in any order; overlapping by no more
-        than the shared base. On chromosome 0: ``members`` instead of a place.
+        ``chrom start end`` and optionally ``method`` (default "file") and ``block_id``, in any order; overlapping
+        by no more than the shared base (a repeated block is taken once). On chromosome 0: ``members`` instead of a place.
     variants
         The cohort's variants, sorted by position within each chromosome.
 
@@ -169,6 +169,8 @@ def _in_order(found: pd.DataFrame) -> pd.DataFrame:
     if "method" not in found:
         found["method"] = "file"
     found = found.sort_values(["chrom", "start", "end"], kind="stable", ignore_index=True)
+    again = found.duplicated(["chrom", "start", "end"]) & (found["chrom"] != "0")
+    found = found[~again].reset_index(drop=True)
     start, end = found["start"].to_numpy(), found["end"].to_numpy(copy=True)
     backward = np.flatnonzero(end < start)
     if backward.size:
