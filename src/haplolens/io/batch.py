@@ -49,6 +49,11 @@ class Batch(NamedTuple):
             self.sites, *(None if a is None else np.ascontiguousarray(a[:, columns]) for a in arrays)
         )
 
+    def keep(self, rows: np.ndarray) -> Batch:
+        """The rows where the mask (C,) is true."""
+        arrays = (self.calls, self.phase, self.dosage, self.het)
+        return Batch(self.sites[rows], *(None if a is None else a[rows] for a in arrays))
+
 
 class Source(ABC):
     """One genotype file, opened: its samples at once, its genotypes in batches.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from haplolens.errors import InputError
 from haplolens.io.batch import Batch, Source, batch_rows, count_allele, phase_of
 from haplolens.io.pgenfile import read_calls, read_dosages, read_phased
 from haplolens.io.plinktables import read_bim, read_fam, read_psam, read_pvar
-from haplolens.io.quality import read_info
+from haplolens.io.quality import INFO_KEYS, read_info
 
 BED_MAGIC = b"\x6c\x1b\x01"
 
@@ -81,13 +81,15 @@ class PgenSource(Source):
     ----------
     pgen, pvar, psam
         The three files; a .bim and a .fam will do.
+    info_keys
+        INFO fields in which to look for the imputation quality.
     """
 
     kind = "pgen"
     engine = "pgenlib"
 
-    def __init__(self, pgen: Path, pvar: Path, psam: Path) -> None:
-        self.path = pgen
+    def __init__(self, pgen: Path, pvar: Path, psam: Path, info_keys: Sequence[str] = INFO_KEYS) -> None:
+        self.path, self.info_keys = pgen, info_keys
         self.sites = read_bim(pvar) if pvar.suffix == ".bim" else read_pvar(pvar)
         self.samples = read_fam(psam) if psam.suffix == ".fam" else read_psam(psam)
         self._n_alt = 1 + self.sites["alt"].str.count(",").to_numpy()  # (R,)
@@ -118,57 +120,80 @@ class PgenSource(Source):
 
     def batches(self) -> Iterator[Batch]:
         """See `Source.batches`."""
-        reader, n = self._open(), len(self.samples)
-        info = read_info(self.sites["filter_info"]) if "filter_info" in self.sites else None
+        reader, size = self._open(), batch_rows(len(self.samples))
+        texts = self.sites.get("filter_info")
+        info = None if texts is None else read_info(texts, self.info_keys)
         sites = self.sites.drop(columns="filter_info", errors="ignore")
         if info is not None:
             sites["info"] = info
-        plain = self._n_alt == 1
-        for start, stop in _stretches(plain, batch_rows(n)):
+        for start in range(0, self.n_records, size):
+            stop = min(start + size, self.n_records)
             try:
-                if plain[start]:
-                    batch = self._read_plain(reader, sites, start, stop)
-                else:
-                    batch = self._read_split(reader, sites.iloc[start], int(self._n_alt[start]))
+                yield self._read(reader, sites.iloc[start:stop], slice(start, stop))
             except RuntimeError as error:
                 raise InputError(
                     f"`{self.path}` is cut off or damaged between variants {start + 1:,} and {stop:,} ({error}). "
                     "Copy it again."
                 ) from None
-            yield batch
         reader.close()
 
-    def _read_plain(self, reader: PgenReader, sites: pd.DataFrame, start: int, stop: int) -> Batch:
-        """Biallelic rows."""
-        n, phase = len(self.samples), None
+    def _read(self, reader: PgenReader, sites: pd.DataFrame, records: slice) -> Batch:
+        """Some records, a row for each ALT."""
+        n, n_alt = len(self.samples), self._n_alt[records]
+        phase = dosage = None
         if self.phase:
-            calls, phase = read_phased(reader, start, stop, n)
+            calls, phase = read_phased(reader, records.start, records.stop, n)
         else:
-            calls = read_calls(reader, start, stop, n)
-        dosage = read_dosages(reader, start, stop, n) if self.dosage else None
-        return Batch(sites.iloc[start:stop], calls, phase, dosage)
+            calls = read_calls(reader, records.start, records.stop, n)
+        split = np.flatnonzero(n_alt > 1)
+        if self.dosage:
+            dosage = (
+                np.full(calls.shape, np.nan, np.float32)
+                if len(split)
+                else read_dosages(reader, records.start, records.stop, n)
+            )
+        batch = Batch(sites, calls, phase, dosage)
+        return self._split(reader, batch, n_alt) if len(split) else batch
 
-    def _read_split(self, reader: PgenReader, site: pd.Series, n_alt: int) -> Batch:
-        """One multi-allelic record, a row for each ALT."""
-        n, row = len(self.samples), int(site["record"])
+    def _split(self, reader: PgenReader, batch: Batch, n_alt: np.ndarray) -> Batch:
+        """The rows of ``batch``, in which multi-allelic records are still one row and their calls are not valid."""
+        rows = np.repeat(np.arange(len(n_alt)), n_alt)
+        alleles = [text.split(",") for text in batch.sites["alt"]]
+        sites = batch.sites.iloc[rows].assign(alt=[alt for several in alleles for alt in several])
+        calls = batch.calls[rows]
+        phase = None if batch.phase is None else batch.phase[rows]
+        records = batch.sites["record"].to_numpy()
+        ends = np.cumsum(n_alt)
+        for i in np.flatnonzero(n_alt > 1):
+            some = slice(ends[i] - n_alt[i], ends[i])
+            calls[some], known = self._split_calls(reader, int(records[i]), int(n_alt[i]))
+            if phase is not None:
+                phase[some] = known
+        if batch.dosage is None:
+            return Batch(sites, calls, phase)
+        dosage = batch.dosage[rows]
+        for i, record in enumerate(records):
+            some = slice(ends[i] - n_alt[i], ends[i])
+            dosage[some] = self._split_dosages(reader, int(record), calls[some])
+        return Batch(sites, calls, phase, dosage)
+
+    def _split_calls(self, reader: PgenReader, record: int, n_alt: int) -> tuple[np.ndarray, np.ndarray]:
+        """Calls and phase of each ALT of one record."""
+        n = len(self.samples)
         codes, present = np.empty(2 * n, np.int32), np.empty(n, np.uint8)
-        reader.read_alleles_and_phasepresent(row, codes, present)
-        first, second = codes[None, 0::2], codes[None, 1::2]  # (1, N)
-        first, second = np.where(first < 0, -1, first), np.where(second < 0, -1, second)
+        reader.read_alleles_and_phasepresent(record, codes, present)
+        codes = np.maximum(codes, -1)[None]
+        first, second = codes[:, 0::2], codes[:, 1::2]  # (1, N)
         alleles = np.arange(1, n_alt + 1)[:, None]  # (A, 1)
         calls = count_allele(first, second, alleles)
-        phase = phase_of(calls, first, present[None] > 0, alleles)
-        sites = pd.DataFrame([site] * n_alt).assign(alt=site["alt"].split(","))
-        return Batch(sites, calls, phase, self._split_dosages(reader, row, calls))
+        return calls, phase_of(calls, first, present[None] > 0, alleles)
 
-    def _split_dosages(self, reader: PgenReader, row: int, calls: np.ndarray) -> np.ndarray | None:
-        """Dosage of each ALT, or None where this library cannot tell it apart."""
-        if not self.dosage:
-            return None
+    def _split_dosages(self, reader: PgenReader, record: int, calls: np.ndarray) -> np.ndarray:
+        """Dosage of each ALT of one record; what the calls say where pgenlib cannot tell them apart."""
         dosage = np.empty(calls.shape, np.float32)
         try:
-            for k, out in enumerate(dosage):
-                reader.read_dosages(row, out, allele_idx=k + 1)
+            for allele, out in enumerate(dosage, 1):
+                reader.read_dosages(record, out, allele_idx=allele)
         except RuntimeError:
             return np.where(calls == MISSING, np.nan, calls).astype(np.float32)
         dosage[dosage < 0] = np.nan
@@ -181,15 +206,3 @@ def _may_hold_dosages(pgen: Path) -> bool:
         head = file.read(12)
     mode = head[2]
     return mode in (3, 4) or (mode in (0x10, 0x11) and (len(head) < 12 or head[11] & 15 >= 4))
-
-
-def _stretches(plain: np.ndarray, size: int) -> Iterator[tuple[int, int]]:
-    """Runs of plain rows up to ``size`` long, and every other row by itself."""
-    start = 0
-    while start < len(plain):
-        stop = start + 1
-        if plain[start]:
-            ends = np.flatnonzero(~plain[start : start + size])
-            stop = start + (int(ends[0]) if len(ends) else min(size, len(plain) - start))
-        yield start, stop
-        start = stop

@@ -6,10 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pandas as pd
-
 from haplolens.errors import MissingPeerError
-from haplolens.io.plinktables import read_pvar
+from haplolens.io.plink import PgenSource
 
 _NAMED = {"X", "Y", "XY", "MT"}
 
@@ -30,11 +28,10 @@ def find_plink2(engine: str) -> str | None:
     return found
 
 
-def convert(plink2: str, path: Path, kind: str, folder: Path, threads: int) -> pd.DataFrame | None:
-    """Turn a VCF or BCF into ``folder/plink2.pgen``; its variants as `read_pvar` gives them.
+def convert(plink2: str, path: Path, kind: str, folder: Path, threads: int) -> PgenSource | None:
+    """Let plink2 turn a VCF or BCF into a .pgen in ``folder``.
 
-    None where plink2 refuses the file, or where it would lose something that we keep: multi-allelic records (we
-    split them), chromosome numbers that it takes for X and Y.
+    None where plink2 refuses the file, or takes chromosome numbers for X and Y that are not (cattle).
     """
     out = folder / "plink2"
     command = [
@@ -43,9 +40,7 @@ def convert(plink2: str, path: Path, kind: str, folder: Path, threads: int) -> p
     ]  # fmt: skip
     if subprocess.run(command, capture_output=True, check=False).returncode != 0:
         return None
-    sites = read_pvar(out.with_suffix(".pvar"))
-    numbers = {name for name in sites["chrom"].unique() if name.isdigit()}
-    renamed = _NAMED & set(sites["chrom"]) and any(int(number) > 26 for number in numbers)
-    if renamed or sites["alt"].str.contains(",", regex=False).any():
-        return None
-    return sites
+    source = PgenSource(*(out.with_suffix(suffix) for suffix in (".pgen", ".pvar", ".psam")))
+    chroms = set(source.sites["chrom"])
+    renamed = _NAMED & chroms and any(int(name) > 26 for name in chroms if name.isdigit())
+    return None if renamed else source

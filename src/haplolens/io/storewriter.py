@@ -154,6 +154,8 @@ class StoreWriter:
 
     def append(self, batch: Batch) -> None:
         """Add rows."""
+        if not len(batch.calls):
+            return
         missing = batch.calls == MISSING
         self._n_missing += int(missing.sum())
         self._n_het += int((batch.calls == 1).sum())

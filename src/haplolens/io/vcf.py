@@ -5,26 +5,21 @@ from __future__ import annotations
 import ctypes
 import tempfile
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import cyvcf2
 import pandas as pd
-from pgenlib import PgenReader
 
 from haplolens.errors import InputError
 from haplolens.io.batch import Batch, Source, batch_rows
 from haplolens.io.builds import guess_build
-from haplolens.io.pgenfile import read_calls, read_phased
+from haplolens.io.plink import PgenSource
 from haplolens.io.plink2 import convert, find_plink2
 from haplolens.io.plinktables import make_samples
-from haplolens.io.quality import INFO_KEYS, read_info
+from haplolens.io.quality import INFO_KEYS
 from haplolens.io.vcfrows import NOT_AN_ALLELE, RecordRows
 
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-
-_SAMPLED = 200
-"""Records looked at before plink2 is tried."""
 
 
 class VcfSource(Source):
@@ -37,7 +32,7 @@ class VcfSource(Source):
     kind
         "vcf" or "bcf".
     engine
-        "auto" and "plink2" let plink2 do the parsing where it gives the same (no dosages, biallelic).
+        "auto" and "plink2" let plink2 do the parsing where it gives the same (no dosages).
     threads
         For unpacking.
     """
@@ -62,12 +57,11 @@ class VcfSource(Source):
         self._info = next((key for key in INFO_KEYS if key in infos), None)
         lengths = zip(vcf.seqnames, vcf.seqlens, strict=True) if "length=" in header else ()
         self.build = guess_build(header, dict(lengths))
-        first = list(islice(self._iterate(vcf), _SAMPLED))
-        if not first:
+        first = next(self._iterate(vcf), None)
+        if first is None:
             raise InputError(f"`{path}` has a header and no variants. Give another file.")
-        self._first = (first[0].CHROM, first[0].POS)
-        split = any(len(record.ALT) > 1 for record in first)
-        self._eligible = not (self.dosage or split or "##chrSet" in header)
+        self._first = (first.CHROM, first.POS)
+        self._eligible = not (self.dosage or "##chrSet" in header)
 
     def _open(self) -> cyvcf2.VCF:
         try:
@@ -106,14 +100,14 @@ class VcfSource(Source):
         self.n_records = self.n_split = self.n_without_alt = 0
         self.engine = "python"
         with tempfile.TemporaryDirectory(prefix="haplolens-") as folder:
-            sites = None
+            converted = None
             if self._plink2 and self._eligible:
-                sites = convert(self._plink2, self.path, self.kind, Path(folder), self._threads)
-            if sites is not None:
+                converted = convert(self._plink2, self.path, self.kind, Path(folder), self._threads)
+            if converted is None or (converted.n_split and self._info):
+                yield from self._parsed()
+            else:
                 self.engine = "plink2"
-                yield from self._converted(sites, Path(folder) / "plink2.pgen")
-                return
-        yield from self._parsed()
+                yield from self._converted(converted)
 
     def _parsed(self) -> Iterator[Batch]:
         """Rows as cyvcf2 reads them."""
@@ -131,27 +125,17 @@ class VcfSource(Source):
                 f"`{self.path}` has samples but no record with GT, DS or GP. Give a VCF with genotypes."
             )
 
-    def _converted(self, sites: pd.DataFrame, pgen: Path) -> Iterator[Batch]:
-        """Rows as plink2 read them."""
-        keep = ~sites["alt"].isin([*NOT_AN_ALLELE, "."]).to_numpy()
-        self.n_records, self.n_without_alt = len(sites), int((~keep).sum())
-        texts = sites.pop("filter_info") if "filter_info" in sites else None
-        if self._info and texts is not None and (info := read_info(texts, [self._info])) is not None:
-            sites["info"] = info
-        n = len(self.samples)
-        reader = PgenReader(str(pgen).encode(), raw_sample_ct=n, variant_ct=len(sites))
-        phased = reader.hardcall_phase_present()
-        for start in range(0, len(sites), batch_rows(n)):
-            stop = min(start + batch_rows(n), len(sites))
-            kept = keep[start:stop]
-            phase = None
-            if phased:
-                calls, phase = read_phased(reader, start, stop, n)
-            else:
-                calls = read_calls(reader, start, stop, n)
-            if kept.any():
-                yield Batch(sites.iloc[start:stop][kept], calls[kept], None if phase is None else phase[kept])
-        reader.close()
+    def _converted(self, source: PgenSource) -> Iterator[Batch]:
+        """Rows as plink2 parsed them."""
+        source.info_keys = [self._info] if self._info else []
+        none = {".", *NOT_AN_ALLELE}
+        alts = source.sites["alt"].str.split(",")
+        empty = alts.map(none.issuperset)
+        self.n_records, self.n_without_alt = source.n_records, int(empty.sum())
+        self.n_split = int((alts.str.len().gt(1) & ~empty).sum())
+        for batch in source.batches():
+            keep = ~batch.sites["alt"].isin(none).to_numpy()
+            yield batch if keep.all() else batch.keep(keep)
 
 
 def check_complete(path: Path) -> None:
