@@ -1,8 +1,8 @@
 """Centred genotypes."""
 
 import numpy as np
-from families import cohort_of
 
+from families import cohort_of
 from haplolens.association.centred import centre_rows, is_autosomal, read_centred
 
 

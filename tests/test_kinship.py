@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from families import cohort_of, family_cohort, filled
 
+from families import cohort_of, family_cohort, filled
 from haplolens.association import kinship as module
 from haplolens.association.kinship import measure_kinship
 from haplolens.errors import InputError

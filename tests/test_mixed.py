@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from families import cohort_of, family_cohort, filled, polygenic_trait
 
+from families import cohort_of, family_cohort, filled, polygenic_trait
 from haplolens.association.kinship import measure_kinship
 from haplolens.association.mixed import LocoKinships, estimate_seconds, fit_mixed
 from haplolens.data.genotypes import MISSING

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from families import family_cohort, polygenic_trait
 from scipy.optimize import minimize_scalar
 
+from families import family_cohort, polygenic_trait
 from haplolens.association import reml
 from haplolens.association.kinship import measure_kinship
 

@@ -191,13 +191,18 @@ def fit_mixed(
 
 
 def estimate_seconds(n: int, chroms: int, *, threads: int = 1) -> float:
-    """About how long `fit_mixed` and the whitening will take on this machine, in seconds.
+    """About how long the mixed model of n samples will take on this machine, in seconds, refits included.
 
-    One Cholesky factor of 1,024 samples is timed; genotypes reading is not counted.
+    A Cholesky factor of 1,024 samples is timed; reading genotypes is not counted.
     """
-    probe = np.eye(1024) + 0.1
-    start = time.perf_counter()
-    reml.cholesky(probe)
-    one = (time.perf_counter() - start) * (n / 1024) ** 3
-    factors = len(reml.COARSE) + reml.N_NODES + chroms * (2 * reml.N_NODES + 1) / threads
-    return 1.3 * one * factors
+    seconds = []
+    with threadpool_limits(limits=1, user_api="blas"):
+        for _ in range(3):
+            probe = np.eye(1024) + 0.1
+            start = time.perf_counter()
+            reml.cholesky(probe)
+            seconds.append(time.perf_counter() - start)
+    one = min(seconds) * (n / 1024) ** 3
+    fits = (len(reml.COARSE) + reml.N_NODES + chroms * reml.N_NODES) / threads
+    refits = chroms * (reml.N_NODES + 1) if n <= MAX_SAMPLES else chroms
+    return 1.5 * one * (fits + refits)

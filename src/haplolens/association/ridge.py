@@ -1,8 +1,9 @@
 """Large cohorts: the polygenic part of a trait predicted by ridge regression in two levels, chromosome left out.
 
 Level 0 fits each block of neighbouring variants by itself, at several strengths of shrinkage, and keeps the
-leave-one-out predictions; level 1 is a ridge over those. No n x n matrix is ever made. Predictions for a sample
-never saw its own trait.
+leave-one-out predictions; level 1 is a ridge over those, leave-one-out again. No n x n matrix is ever made. A sample's
+own trait enters its prediction only through the level-0 predictions of others: the share of noise that is predicted
+stays below predictors / samples.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from haplolens.association.logistic_mixed import fit_logistic_mixed
 from haplolens.association.mixed import LocoKinships, fit_mixed
 from haplolens.association.null import ChromosomeNull, NullModel
 from haplolens.association.pcs import principal_components
+from haplolens.association.polygenic import predict_polygenic
 from haplolens.association.relatedness import measure_relatedness
 from haplolens.association.ridge import combine_blocks, combine_blocks_logistic, predict_blocks
 from haplolens.association.trait import Trait, prepare_trait
@@ -27,6 +28,8 @@ from haplolens.parallel import Progress
 STRUCTURES = ("auto", "none", "pcs", "mixed")
 FORCED_MIXED = 20_000
 """Largest cohort for the exact mixed model when it is forced."""
+WHOLE_RIDGE = 2 * 10**10
+"""Genotypes up to which the ridge is solved over the whole genome at once."""
 PRUNE_R2 = 0.2
 PRUNE_SAMPLES = 2000
 
@@ -218,15 +221,8 @@ def _fit_mixed(cohort: Cohort, name: str, ready: Trait, settings: Settings, reas
 def _fit_ridge(cohort: Cohort, name: str, ready: Trait, settings: Settings, reason: str) -> NullModel:
     """Ridge predictions as an offset, for cohorts too large for a kinship matrix."""
     part = _samples(cohort, ready.rows)
+    offsets, h2 = (_logistic_offsets if ready.binary else _linear_offsets)(part, ready, settings)
     null = logistic_null if ready.binary else linear_null
-    rest = ready.y - null(ready.covariates, ready.y).mu if ready.binary else null(ready.covariates, ready.y).y
-    blocks = predict_blocks(
-        part, ready.covariates, rest, threads=settings.threads, progress=settings.progress
-    )
-    if ready.binary:
-        offsets = combine_blocks_logistic(blocks, ready.covariates, ready.y)
-    else:
-        offsets = combine_blocks(blocks, rest)
 
     @cache
     def by_key(key: str) -> ChromosomeNull:
@@ -239,4 +235,34 @@ def _fit_ridge(cohort: Cohort, name: str, ready: Trait, settings: Settings, reas
         f"structure ridge (polygenic predictions, as {len(ready.y):,} samples are more than the "
         f"{settings.limit:,} of the mixed model): {reason}"
     )
-    return _assemble(name, ready, "ridge", None, told, by_chrom)
+    return _assemble(name, ready, "ridge", h2, told, by_chrom)
+
+
+def _linear_offsets(
+    part: Cohort, ready: Trait, settings: Settings
+) -> tuple[dict[str, np.ndarray], float | None]:
+    """Polygenic predictions of a quantitative trait: whole-genome ridge, in two levels where that is too much."""
+    covariates, threads, progress = ready.covariates, settings.threads, settings.progress
+    if part.n_samples * part.n_variants <= WHOLE_RIDGE:
+        found = predict_polygenic(
+            part,
+            covariates,
+            ready.y,
+            loco=settings.loco,
+            seed=settings.seed,
+            threads=threads,
+            progress=progress,
+        )
+        return found.offsets, found.h2
+    rest = linear_null(covariates, ready.y).y
+    blocks = predict_blocks(part, covariates, rest, threads=threads, progress=progress)
+    return combine_blocks(blocks, rest), None
+
+
+def _logistic_offsets(part: Cohort, ready: Trait, settings: Settings) -> tuple[dict[str, np.ndarray], None]:
+    """Polygenic log odds of a case/control trait, in two levels."""
+    rest = ready.y - logistic_null(ready.covariates, ready.y).mu
+    blocks = predict_blocks(
+        part, ready.covariates, rest, threads=settings.threads, progress=settings.progress
+    )
+    return combine_blocks_logistic(blocks, ready.covariates, ready.y), None

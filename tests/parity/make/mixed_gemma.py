@@ -17,7 +17,6 @@ TESTS = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TESTS))
 
 from families import family_cohort, filled, polygenic_trait  # noqa: E402
-
 from haplolens.data.genotypes import MISSING  # noqa: E402
 
 
