@@ -59,7 +59,7 @@ class Design:
     def factors(self) -> tuple[np.ndarray, list[int]]:
         """(N, P) columns that the indicators are summed against, and in how many digits each is cut.
 
-        Two digits are 2**-32 of the largest value; counts need one.
+        Two digits are 2**-32 of the largest value, three 2**-48; counts need one.
         """
         root = np.ones_like(self.present) if self.weight is None else np.sqrt(self.weight)
         columns = [self.present[:, None]]
@@ -71,7 +71,7 @@ class Design:
             columns += [self.weight[:, None], root[:, None] * self.q]
             digits += [2] + [2] * self.q.shape[1]
         columns += [root[:, None] * self.y]
-        digits += [2] * self.y.shape[1]
+        digits += [3] * self.y.shape[1]
         return np.hstack(columns), digits
 
     def gathered(self) -> np.ndarray:
