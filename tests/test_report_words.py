@@ -94,3 +94,9 @@ def test_samples_words__name_cases_and_controls():
     found, _ = realistic_findings(binary=True, n_samples=100, n_variants=500)
     assert words.samples_words(found.summary, found.association) == "40 cases and 60 controls"
     assert words.samples_words({}, found.association) == "100 samples"
+
+
+def test_place__reads_as_a_genome_browser_writes_it():
+    assert words.place("6", 31480875, 31603888) == "chr6:31,480,875–31,603,888"
+    assert words.place("scaffold_12", 5) == "scaffold_12:5"
+    assert words.place("0", 0) == "no map"

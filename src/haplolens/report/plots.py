@@ -225,9 +225,14 @@ def region_of(findings: Findings, anchors: dict[str, str]) -> dict[int, str]:
 def places(table: pd.DataFrame) -> list[str]:
     """``chr1:171,199,523 A>G`` of each row; only the alleles where there is no map."""
     return [
-        (f"chr{chrom}:{pos:,} " if chrom != "0" else "") + f"{_short(ref)}>{_short(alt)}"
+        (f"{chrom_words(chrom)}:{pos:,} " if chrom != "0" else "") + f"{_short(ref)}>{_short(alt)}"
         for chrom, pos, ref, alt in zip(table["chrom"], table["pos"], table["ref"], table["alt"], strict=True)
     ]
+
+
+def chrom_words(chrom: str) -> str:
+    """``chr6``, ``chr2A``; a scaffold keeps its own name."""
+    return f"chr{chrom}" if len(chrom) <= 3 else chrom
 
 
 def _short(allele: str) -> str:

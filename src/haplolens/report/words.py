@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 
 from haplolens.data.findings import Findings
 from haplolens.data.genotypes import ENCODINGS
-from haplolens.report.plots import GENOME_WIDE
+from haplolens.report.plots import GENOME_WIDE, chrom_words
 
 MODE_WORDS = {
     "additive": "It acts additively, each copy of {alt} alike",
@@ -86,7 +86,7 @@ def place(chrom: str, start: Any, end: Any = None) -> str:
     """``chr1:171,199,523``, or a stretch; "no map" on chromosome 0."""
     if str(chrom) == "0":
         return "no map"
-    return f"chr{chrom}:{int(start):,}" + ("" if end is None else f"–{int(end):,}")
+    return f"{chrom_words(str(chrom))}:{int(start):,}" + ("" if end is None else f"–{int(end):,}")
 
 
 def plural(count: int, thing: str, things: str | None = None) -> str:
