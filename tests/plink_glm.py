@@ -10,7 +10,12 @@ import pandas as pd
 from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS, MISSING, ArrayGenotypes
 from haplolens.io.pgen import write_store
 
-MODIFIERS = {"additive": [], "dominant": ["dominant"], "recessive": ["recessive"], "heterozygote": ["hetonly"]}
+MODIFIERS = {
+    "additive": [],
+    "dominant": ["dominant"],
+    "recessive": ["recessive"],
+    "heterozygote": ["hetonly"],
+}
 COLUMNS = {"BETA": "beta", "SE": "se", "LOG(OR)_SE": "se", "T_STAT": "statistic", "Z_STAT": "statistic"}
 
 
@@ -33,7 +38,16 @@ def run_glm(cohort, model, folder, *modifiers):
     table = pd.DataFrame(model.covariates[:, 1:], columns=names)
     table.insert(0, "#IID", ids)
     table.to_csv(folder / "c.tsv", sep="\t", index=False)
-    command = ["plink2", "--pfile", "g", "--pheno", "y.tsv", "--covar", "c.tsv", "--covar-variance-standardize"]
+    command = [
+        "plink2",
+        "--pfile",
+        "g",
+        "--pheno",
+        "y.tsv",
+        "--covar",
+        "c.tsv",
+        "--covar-variance-standardize",
+    ]
     command += ["--allow-extra-chr", "--threads", "1", "--out", "out", "--glm", "omit-ref", "hide-covar"]
     command += [*modifiers, "cols=+beta,+a1freq"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

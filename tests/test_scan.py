@@ -1,5 +1,7 @@
 """The scan against statsmodels, one variant at a time, and the symmetries it must have."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +23,7 @@ from plain_model import (
     quantitative,
 )
 
+GOLDEN = Path(__file__).parent / "golden"
 STATISTICS = [f"{name}_{encoding}" for name in ("beta", "se", "p", "nlog10p") for encoding in ENCODINGS]
 
 
@@ -232,3 +235,40 @@ def test_scan__tail_is_kept_where_p_underflows():
     table = scan(cohort, [plain_model(np.arange(400), y, make_covariates(400))])[0]
     assert table["p_additive"][1] == 0.0
     assert 900 < table["nlog10p_additive"][1] < 1300
+
+
+def golden():
+    """The golden cohort, and what plink2 made of it."""
+    table = pd.read_csv(GOLDEN / "scan_plink2.tsv", sep="\t", dtype={"chrom": str, "calls": str})
+    samples = pd.read_csv(GOLDEN / "scan_plink2_samples.tsv", sep="\t")
+    calls = np.array([[int(c) for c in row] for row in table["calls"]], np.int8)
+    calls[calls == 9] = MISSING
+    covariates = np.column_stack([np.ones(len(samples)), samples[["c1", "c2", "c3"]]])
+    cohort = cohort_of(calls, ("4", "9", "X"), samples["sex"].to_numpy())
+    assert (cohort.variants["chrom"] == table["chrom"]).all()
+    return table, cohort, samples, covariates
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_scan__equals_plink2_golden(encoding):
+    table, cohort, samples, covariates = golden()
+    model = plain_model(np.arange(len(samples)), samples["y"].to_numpy(), covariates)
+    found = scan(cohort, [model])[0]
+    some = table[f"beta_{encoding}"].notna() & (table[f"se_{encoding}"] < 1e3)
+    assert some.sum() >= 20
+    beta, se = found[f"beta_{encoding}"][some], found[f"se_{encoding}"][some]
+    for ours, name in ((beta, "beta"), (se, "se"), (beta / se, "statistic")):
+        np.testing.assert_allclose(ours, table[f"{name}_{encoding}"][some], rtol=1e-5)
+
+
+def test_scan__equals_plink2_golden_for_cases():
+    table, cohort, samples, covariates = golden()
+    model = plain_model(np.arange(len(samples)), samples["case"].to_numpy(float), covariates, binary=True)
+    found = scan(cohort, [model], exact=True)[0]
+    some = table["case_beta"].notna()
+    firth = found["code"].str.split(",").str[0].isin(["firth", "additive:firth"])
+    assert (firth[some] == (table["case_firth"][some] == "Y")).all()
+    assert firth[some].any()
+    for name in ("beta", "se"):
+        expected = table[f"case_{name}"][some]
+        np.testing.assert_allclose(found[f"{name}_additive"][some], expected, rtol=1e-3, atol=3e-4)
