@@ -25,10 +25,15 @@ def long_vcf(tmp_path):
     return write_vcf(tmp_path / "long.vcf.gz", records, [f"s{i}" for i in range(60)])
 
 
-def refused(path, *parts, **options):
-    """The message, once it is one line with all the ``parts``, and nothing was written."""
+def refused(path, *parts):
+    """One line with all the ``parts``, and nothing written, whatever parses the file."""
+    for engine in ("python", "auto"):
+        refused_by(engine, path, *parts)
+
+
+def refused_by(engine, path, *parts):
     with pytest.raises(InputError) as caught:
-        import_genotypes(path, Path(path).parent / "out" / "store", engine="python", **options)
+        import_genotypes(path, Path(path).parent / "out" / "store", engine=engine)
     message = str(caught.value)
     assert "\n" not in message
     for part in parts:

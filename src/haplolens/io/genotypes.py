@@ -279,7 +279,7 @@ def _read_all(
             tables.append(batch.sites.assign(file=number))
             if progress is not None:
                 progress(len(batch.calls))
-    if not tables:
+    if not sum(map(len, tables)):
         raise InputError(
             f"`{sources[0].path}` holds no variant with an ALT allele. Give a file with variants."
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 import cyvcf2
 import pandas as pd
 
+from haplolens.data.genotypes import MISSING
 from haplolens.errors import InputError
 from haplolens.io.batch import Batch, Source, batch_rows
 from haplolens.io.builds import guess_build
@@ -121,21 +122,30 @@ class VcfSource(Source):
             yield rows.take()
         self.n_records, self.n_split, self.n_without_alt = rows.total, rows.n_split, rows.n_without_alt
         if not rows.seen_genotypes and rows.total > rows.n_without_alt:
-            raise InputError(
-                f"`{self.path}` has samples but no record with GT, DS or GP. Give a VCF with genotypes."
-            )
+            raise self._without_genotypes()
+
+    def _without_genotypes(self) -> InputError:
+        return InputError(
+            f"`{self.path}` has samples but no record with GT, DS or GP. Give a VCF with genotypes."
+        )
 
     def _converted(self, source: PgenSource) -> Iterator[Batch]:
         """Rows as plink2 parsed them."""
         source.info_keys = [self._info] if self._info else []
         none = {".", *NOT_AN_ALLELE}
-        alts = source.sites["alt"].str.split(",")
-        empty = alts.map(none.issuperset)
-        self.n_records, self.n_without_alt = source.n_records, int(empty.sum())
-        self.n_split = int((alts.str.len().gt(1) & ~empty).sum())
+        source.dosage = False
+        alts = source.sites["alt"]
+        several = alts[alts.str.contains(",", regex=False)].str.split(",")
+        n_empty = int(several.map(none.issuperset).sum())
+        self.n_records, self.n_split = source.n_records, len(several) - n_empty
+        self.n_without_alt = int(alts.isin(none).sum()) + n_empty
+        called = False
         for batch in source.batches():
+            called = called or bool((batch.calls != MISSING).any())
             keep = ~batch.sites["alt"].isin(none).to_numpy()
             yield batch if keep.all() else batch.keep(keep)
+        if not called and not any("GT" in record.FORMAT for record in self._iterate(self._open())):
+            raise self._without_genotypes()
 
 
 def check_complete(path: Path) -> None:
