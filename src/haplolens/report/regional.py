@@ -219,28 +219,30 @@ def _block_traces(findings: Findings, region: RegionView) -> list[dict[str, Any]
     blocks = region_blocks(findings, region)
     start, end = blocks["start"].to_numpy(float) / 1e6, blocks["end"].to_numpy(float) / 1e6
     p_causal = np.nan_to_num(blocks["p_causal"].to_numpy(float))
-    traces = []
-    for gap in (True, False):
-        part = np.flatnonzero((blocks["method"] == "gap").to_numpy() == gap)
-        rows = blocks.iloc[part]
-        says = [
-            [row.block_id, f"{int(row.n_variants):,}", f"{row.p_causal:.3g}", row.method]
-            for row in rows.itertuples(index=False)
-        ]
-        traces.append(
-            {
-                "type": "bar", "orientation": "h", "y": [0] * len(part), "base": _digits(start[part], 6),
-                "x": _digits(np.maximum(end - start, 1e-6)[part], 6), "width": 0.8, "yaxis": "y3",
-                "marker": {"color": [_shade(p) for p in p_causal[part]],
-                           "line": {"color": "#7d8b98", "width": 0.8},
-                           "pattern": {"shape": "/" if gap else "", "fgcolor": "#c4ccd4", "size": 5,
-                                       "fillmode": "overlay"}},
-                "customdata": says, "showlegend": False,
-                "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]} variants · %{customdata[3]}<br>"
-                                 "P(holds a cause) %{customdata[2]}<extra></extra>",
-            }
-        )  # fmt: skip
-    return traces
+    says = [
+        [row.block_id, f"{int(row.n_variants):,}", f"{row.p_causal:.3g}", row.method]
+        for row in blocks.itertuples(index=False)
+    ]
+    gaps = np.flatnonzero((blocks["method"] == "gap").to_numpy())
+    bar = {"type": "bar", "orientation": "h", "width": 0.8, "yaxis": "y3", "showlegend": False}
+    width = np.maximum(end - start, 1e-6)
+    colours = {
+        "marker": {"color": [_shade(p) for p in p_causal], "line": {"color": "#7d8b98", "width": 0.8}},
+        "customdata": says,
+        "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]} variants · %{customdata[3]}<br>"
+        "P(holds a cause) %{customdata[2]}<extra></extra>",
+    }
+    hatching = {
+        "marker": {
+            "color": "rgba(255,255,255,0)",
+            "pattern": {"shape": "/", "fgcolor": "#b5bec7", "size": 5, "fillmode": "overlay"},
+        },
+        "hoverinfo": "skip",
+    }
+    return [
+        bar | {"y": [0] * len(part), "base": _digits(start[part], 6), "x": _digits(width[part], 6)} | look
+        for part, look in ((np.arange(len(blocks)), colours), (gaps, hatching))
+    ]
 
 
 def _shade(p_causal: float) -> str:
