@@ -18,8 +18,8 @@ def never(components):
     ("related", "n_variants", "expected", "word"),
     [
         (NOBODY, 99, "none", "99 independent"),
-        (Relatedness(np.nan, np.nan, 0.05, 0.97), 500, "mixed", "inbreeding 0.97"),
-        (Relatedness(0.05, 40.0, 0.06, 0.0), 500, "mixed", "5 % of pairs"),
+        (Relatedness(np.nan, np.nan, 0.05, 0.97), 50, "mixed", "inbreeding 0.97"),
+        (Relatedness(0.05, 40.0, 0.06, 0.0), 500, "mixed", "5.0 % of pairs"),
     ],
 )
 def test_choose_structure__what_the_cohort_decides(related, n_variants, expected, word):

@@ -8,7 +8,7 @@ import pytest
 
 from families import cohort_of, family_cohort, filled, polygenic_trait
 from haplolens.association.kinship import measure_kinship
-from haplolens.association.mixed import LocoKinships, estimate_seconds, fit_mixed
+from haplolens.association.mixed import LocoKinships, estimate_bytes, estimate_seconds, fit_mixed
 from haplolens.data.genotypes import MISSING
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -108,6 +108,11 @@ def test_estimate_seconds__grows_with_the_cube_of_samples():
     small, large = estimate_seconds(500, 3), estimate_seconds(5000, 3)
     assert 100 < large / small < 10_000
     assert estimate_seconds(1000, 40) > estimate_seconds(1000, 1)
+
+
+def test_estimate_bytes__a_few_matrices():
+    assert 2**30 < estimate_bytes(1000) < 2 * 2**30
+    assert estimate_bytes(20_000, threads=2) == 9 * 8 * 20_000**2
 
 
 def golden_gemma():

@@ -45,17 +45,15 @@ def choose_structure(
     inflation
         Given whether components are covariates, lambda_GC of a quick scan and its standard error.
     """
-    if n_variants < MIN_VARIANTS:
-        return Choice("none", f"only {n_variants} independent variants, too few to see structure by")
     if related.inbreeding > MAX_INBREEDING:
         return Choice("mixed", f"inbred or haploid lines (inbreeding {related.inbreeding:.2f})")
+    if n_variants < MIN_VARIANTS:
+        return Choice("none", f"only {n_variants} independent variants, too few to see structure by")
+    few = f"{related.relatives:.2g}" if related.relatives < 10 else f"{related.relatives:,.0f}"
+    few += " relatives per sample"
     if related.relatives > MAX_RELATIVES:
-        return Choice(
-            "mixed",
-            f"{100 * related.share:.2g} % of pairs are related (kinship > {related.threshold:.3f}), "
-            f"about {related.relatives:.2g} relatives per sample",
-        )
-    few = f"{related.relatives:.2g} relatives per sample"
+        pairs = f"{100 * related.share:.1f} % of pairs are related (kinship > {related.threshold:.3f})"
+        return Choice("mixed", f"{pairs}, about {few}")
     before, error = inflation(False)
     if before <= MAX_LAMBDA + 2 * error:
         return Choice("none", f"{few} and lambda_GC {before:.3f} without correction")

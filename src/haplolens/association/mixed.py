@@ -14,7 +14,7 @@ from haplolens.association.centred import is_autosomal
 from haplolens.association.factors import FactorCache
 from haplolens.association.kinship import Kinship, measure_kinship
 from haplolens.association.null import ChromosomeNull
-from haplolens.association.refit import MAX_SAMPLES, REFIT_BELOW, Refitter
+from haplolens.association.refit import MAX_SAMPLES, NODE_BYTES, NODES_HELD, REFIT_BELOW, Refitter
 from haplolens.data.cohort import Cohort
 from haplolens.parallel import Progress, map_ordered
 
@@ -206,3 +206,12 @@ def estimate_seconds(n: int, chroms: int, *, threads: int = 1) -> float:
     fits = (len(reml.COARSE) + reml.N_NODES + chroms * reml.N_NODES) / threads
     refits = chroms * (reml.N_NODES + 1) if n <= MAX_SAMPLES else chroms
     return 1.5 * one * (fits + refits)
+
+
+def estimate_bytes(n: int, *, threads: int = 1) -> int:
+    """Most memory that the mixed model of n samples takes beside the genotypes, in bytes."""
+    matrix = 8 * n * n
+    while_fitting = (1 + 4 * threads) * matrix
+    nodes = min(NODE_BYTES, NODES_HELD * matrix) if n <= MAX_SAMPLES else 0
+    while_testing = 4 * matrix + max(CACHE_BYTES, matrix) + nodes
+    return max(while_fitting, while_testing)

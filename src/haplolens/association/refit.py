@@ -18,7 +18,10 @@ from haplolens.association.pvalues import f_tail, t_tail
 from haplolens.data.genotypes import ENCODING_WEIGHTS
 
 NODE_BYTES = 2**31
-"""Factors at the nodes that are kept for the next call on the same chromosome."""
+"""Bound on the factors that are kept for the next call on the same chromosome."""
+
+NODES_HELD = 3 * reml.N_NODES
+"""More are not needed: chromosomes come one after the other."""
 
 REFIT_BELOW = 0.2
 """p of the fixed-ratio test below which a variant is refitted. On mice HDL the two -log10 p differ by up to 14 % for
@@ -61,12 +64,13 @@ class FittedModel(Protocol):
 class Refitter:
     """Refits variants of a mixed model, chromosome by chromosome.
 
-    Memory: up to 2 GiB of factors, and never less than one n x n matrix; a few (k, n) float64 arrays a call.
+    Memory: up to `NODES_HELD` n x n factors within 2 GiB; a few (k, n) float64 arrays a call.
     """
 
     def __init__(self, model: FittedModel) -> None:
         self.model = model
-        self._factors = FactorCache(self._make, len(model.y), NODE_BYTES)
+        n = len(model.y)
+        self._factors = FactorCache(self._make, n, min(NODE_BYTES, NODES_HELD * 8 * n * n))
 
     def _make(self, key: tuple[str | None, float]) -> np.ndarray:
         """Factor at another log ratio, from the covariance that the null's factor carries above its diagonal."""
