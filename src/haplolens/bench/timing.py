@@ -1,0 +1,70 @@
+"""Time and memory of a program, taken from outside, so that every method is measured by the same clock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from haplolens.errors import HaplolensError
+
+
+class Cost(NamedTuple):
+    """What one run of a program took.
+
+    Parameters
+    ----------
+    seconds
+        Wall clock, from start to exit.
+    cpu_seconds
+        Of all its threads, system time included.
+    peak_bytes
+        Largest resident set.
+    output
+        What it printed.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    output: str
+
+
+def measure(command: Sequence[str], folder: Path | None = None) -> Cost:
+    """Run a program to its end.
+
+    Parameters
+    ----------
+    command
+        Program and arguments.
+    folder
+        Where to run it.
+
+    Raises
+    ------
+    HaplolensError
+        If it fails; the last lines it printed are in the message.
+    """
+    with tempfile.TemporaryFile("w+") as printed:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, stdout=printed, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        printed.seek(0)
+        output = printed.read()
+    if process.returncode != 0:
+        tail = " ".join(output.split()[-40:])
+        raise HaplolensError(f"`{' '.join(command[:3])}` failed with exit code {process.returncode}: {tail}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit, output)
+
+
+def measure_python(code: str, *arguments: str) -> Cost:
+    """Run Python code in an interpreter of its own, with ``arguments`` in ``sys.argv[1:]``."""
+    return measure([sys.executable, "-c", code, *arguments])
