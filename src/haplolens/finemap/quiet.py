@@ -68,7 +68,7 @@ def _variant_evidence(
     each += np.log(prior)
     evidence = np.logaddexp.reduce(each, axis=1)
     mode = each.argmax(axis=1)
-    size = np.abs(np.where(tested, z, np.inf))
+    size = np.where(tested, np.abs(z), -1.0)
     best = np.take_along_axis(size, mode[:, None], axis=1)
     alike = (np.abs(size - best) <= SAME_Z * best).sum(axis=1) > 1
     return evidence, np.where(alike | ~tested.any(axis=1), UNRESOLVED, mode)

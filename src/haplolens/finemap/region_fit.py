@@ -157,7 +157,8 @@ def fit_region(
         tile = region.tiles[t]
         part = replace(reader, columns=region.columns[tile])
         here = data if data is not None and len(region.tiles) == 1 else read(part, y, options)
-        one = _fit_tile(tile, owner[tile] == t, here, encoding_prior, options)
+        share = len(tile) / len(region.columns)
+        one = _fit_tile(tile, owner[tile] == t, here, encoding_prior, options, share)
         fitted.append(one)
         if len(region.tiles) > 1 and one.mine.any():
             y = y - _explained(part, here, one.found.coefficient[one.mine].sum(axis=0))
@@ -172,11 +173,16 @@ def read(reader: RegionReader, y: np.ndarray, options: FitOptions) -> RegionData
 
 
 def _fit_tile(
-    tile: np.ndarray, own: np.ndarray, data: RegionData, encoding_prior: np.ndarray, options: FitOptions
+    tile: np.ndarray,
+    own: np.ndarray,
+    data: RegionData,
+    encoding_prior: np.ndarray,
+    options: FitOptions,
+    share: float,
 ) -> _TileFit:
     found = fit_variants(
         data.columns, data.trait, encoding_prior,
-        n_effects=options.n_effects, further_causes=options.further_causes,
+        n_effects=options.n_effects, further_causes=options.further_causes * share,
     )  # fmt: skip
     mine = own[found.alpha.argmax(axis=1)] if len(found.alpha) else np.zeros(0, bool)
     sets = [

@@ -1,0 +1,52 @@
+import numpy as np
+
+from finemap_windows import common, trait, window
+from haplolens.finemap.gram import DenseGram
+from haplolens.finemap.optima import fit_all_optima
+from haplolens.finemap.susie import fit_effects
+
+
+def _between_two(seed=0, n=600):
+    """Two causes, and a column between them that alone looks better than either."""
+    rng = np.random.default_rng(seed)
+    a, b, noise = rng.normal(size=(3, n))
+    x = np.column_stack([a, b, a + b + 0.45 * noise, rng.normal(size=(n, 9))])
+    x = (x - x.mean(axis=0)) / x.std(axis=0, ddof=1)
+    y = 0.5 * x[:, 0] + 0.5 * x[:, 1] + rng.normal(size=n)
+    return x, y - y.mean()
+
+
+def test_optima__escape_the_column_between_two_causes():
+    x, y = _between_two()
+    gram = DenseGram(x.T @ x, len(y) - 1.0)
+    given = (gram, x.T @ y, float(y @ y), len(y))
+    flat = np.ones(x.shape[1])
+    plain = fit_effects(*given, prior=flat)
+    assert plain.pip[2] > 0.9  # settled between, and sure of it
+    averaged = fit_all_optima(*given, prior=flat, n_variants=x.shape[1])
+    assert averaged.best.elbo[-1] > plain.elbo[-1]
+    pip = 1 - np.prod(1 - averaged.alpha, axis=0)
+    assert min(pip[0], pip[1]) > 0.9 > 0.5 > pip[2]
+
+
+def test_optima__one_clear_answer_stays_as_it_is():
+    calls = window(400, 50, seed=3).genotypes.read(slice(None)).astype(float)
+    cause = common(window(400, 50, seed=3))[0]
+    x = (calls[calls.std(axis=1) > 0.2]).T
+    x = (x - x.mean(axis=0)) / x.std(axis=0, ddof=1)
+    y = trait(calls[cause], 0.3)
+    y -= y.mean()
+    given = (DenseGram(x.T @ x, 399.0), x.T @ y, float(y @ y), 400)
+    flat = np.ones(x.shape[1])
+    plain = fit_effects(*given, prior=flat)
+    averaged = fit_all_optima(*given, prior=flat, n_variants=x.shape[1])
+    np.testing.assert_allclose(averaged.alpha[0], plain.alpha[0], atol=5e-3)
+
+
+def test_optima__noise_has_no_effects():
+    x, _ = _between_two(1)
+    y = np.random.default_rng(5).normal(size=len(x))
+    y -= y.mean()
+    gram = DenseGram(x.T @ x, len(y) - 1.0)
+    found = fit_all_optima(gram, x.T @ y, float(y @ y), len(y), prior=np.ones(12), n_variants=12)
+    assert found.alpha.shape == (0, 12)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from finemap_windows import reader, trait, window
+from haplolens.data.genotypes import MISSING
+from haplolens.finemap import region_data
+from haplolens.finemap.region_data import read_region
+
+
+def _dense_rows(calls):
+    """(2, V, n) indicators with missing ones filled by the mean: written out one by one."""
+    rows = np.zeros((2, *calls.shape))
+    for v, row in enumerate(calls):
+        known = row != MISSING
+        for k, value in enumerate((1, 2)):
+            rows[k, v] = np.where(known, row == value, (row[known] == value).mean())
+    return rows
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.07])
+def test_read_region__equals_the_matrices_written_out(missing):
+    cohort = window(83, 19, seed=1, missing=missing)
+    y = np.random.default_rng(0).normal(size=83) * 7
+    data = read_region(reader(cohort, y), y - y.mean())
+    rows = _dense_rows(cohort.genotypes.read(slice(None))).reshape(38, 83)
+    rows -= rows.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(data.columns.gram.indicators, rows @ rows.T, atol=1e-3)
+    assert data.trait.yty == pytest.approx(82)  # unit variance
+    assert data.trait.n == 83
+    assert data.unit == pytest.approx(y.std(ddof=1))
+
+
+def test_read_region__chunks_and_memory_limit_change_nothing(monkeypatch):
+    cohort = window(61, 45, seed=2, missing=0.05)
+    y = trait(cohort.genotypes.read([3]), 0.2)
+    whole = read_region(reader(cohort, y), y - y.mean())
+    monkeypatch.setattr(region_data, "CHUNK", 11)
+    held = read_region(reader(cohort, y), y - y.mean())
+    monkeypatch.setattr(region_data, "ROW_BYTES", 0)
+    remade = read_region(reader(cohort, y), y - y.mean())
+    np.testing.assert_allclose(held.columns.gram.indicators, whole.columns.gram.indicators, atol=1e-4)
+    np.testing.assert_array_equal(remade.columns.gram.indicators, held.columns.gram.indicators)
+    np.testing.assert_array_equal(remade.columns.xty, held.columns.xty)
+
+
+def test_read_region__additive_only_is_the_sum_of_the_indicators():
+    cohort = window(71, 13, seed=3, missing=0.1)
+    y = np.random.default_rng(1).normal(size=71)
+    both = read_region(reader(cohort, y), y - y.mean())
+    one = read_region(reader(cohort, y), y - y.mean(), additive_only=True)
+    assert one.columns.gram.n_columns == 13
+    at = np.arange(13)
+    np.testing.assert_allclose(one.columns.gram.correlation(at), both.columns.gram.correlation(at), atol=1e-5)
+    np.testing.assert_allclose(one.columns.xty, both.columns.xty[:13], rtol=1e-4, atol=1e-4)
+
+
+def test_read_region__units_of_the_trait_do_not_matter():
+    cohort = window(71, 13, seed=3)
+    y = np.random.default_rng(1).normal(size=71)
+    one, two = (read_region(reader(cohort, u * y), u * (y - y.mean())) for u in (1.0, 1e-7))
+    np.testing.assert_allclose(one.columns.xty, two.columns.xty, rtol=1e-9)
+
+
+def test_read_region__binary_keeps_its_scale():
+    cohort = window(71, 13, seed=3)
+    y = np.random.default_rng(1).normal(size=71) * 3
+    data = read_region(reader(cohort, y), y - y.mean(), residual_variance=1.0)
+    assert data.unit == 1
+    assert data.trait.yty == pytest.approx(((y - y.mean()) ** 2).sum())
