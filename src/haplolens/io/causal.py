@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +94,7 @@ def write_bed(findings: Findings, path: Path) -> Path:
     return path
 
 
-def _bed_row(row: Sequence) -> tuple:
+def _bed_row(row: Any) -> tuple:
     start = int(row.position) - 1
     span = len(row.ref) if is_bases(row.ref) else 1
     pip = 0.0 if row.pip != row.pip else float(row.pip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,7 @@ def _symbol(allele: str) -> str:
     return allele.strip("<>").translate(_ESCAPES) or "ALT"
 
 
-def _info(row: tuple) -> str:
+def _info(row: Any) -> str:
     values = {
         "PIP": spell_number(row.pip),
         "CS": spell(row.cs_id).translate(_ESCAPES),

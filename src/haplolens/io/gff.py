@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
@@ -80,7 +80,7 @@ def _sequence_regions(features: list[Feature]) -> Iterator[str]:
         yield f"##sequence-region {quote(chrom, safe=_SEQID_SAFE)} 1 {last}\n"
 
 
-def _block(row: tuple) -> Feature:
+def _block(row: Any) -> Feature:
     notes = {
         "ID": row.block_id,
         "Name": row.block_id,
@@ -95,7 +95,7 @@ def _block(row: tuple) -> Feature:
     )
 
 
-def _variant(row: tuple, drawn: set[str]) -> Feature:
+def _variant(row: Any, drawn: set[str]) -> Feature:
     kind, start, end = variant_span(int(row.position), row.ref, row.alt)
     notes = {
         "ID": f"{row.chromosome}:{row.position}:{row.ref}:{row.alt}:{row.snp_index}",

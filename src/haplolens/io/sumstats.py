@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,13 +58,14 @@ def write_association(association: pd.DataFrame, path: Path) -> list[Path]:
 
 def write_bgzip(texts: Iterable[str], path: Path) -> Path:
     """Write ``texts`` block-gzipped; the same texts give the same bytes."""
-    with pysam.BGZFile(str(path), "w4") as file:  # 4 % larger than the default level, in 40 % of its time
+    # Level 4: 4 % larger than by default, in 40 % of the time. (pysam's type stub knows no levels.)
+    with pysam.BGZFile(str(path), "w4") as file:  # type: ignore[call-arg]
         for text in texts:
             file.write(text.encode())
     return path
 
 
-def index_bgzip(path: Path, **layout: object) -> Path:
+def index_bgzip(path: Path, **layout: Any) -> Path:
     """Write the tabix index of ``path`` and return where it is."""
     loudness = pysam.set_verbosity(0)  # unplaced variants have position 0, of which htslib would complain
     try:

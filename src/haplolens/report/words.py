@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ _WHO = {
 _VERBS = (("raise", "lower", "multiply"), ("raises", "lowers", "multiplies"))
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether there is a finite number."""
     return (
         isinstance(value, int | float | np.number)
