@@ -60,7 +60,11 @@ def random_set(seed):
 @pytest.mark.parametrize("seed", range(40))
 def test_gabriel__random_sets_are_equal(seed, tmp_path):
     cohort, max_kb, small = random_set(seed)
-    options = ["--blocks-max-kb", f"{max_kb:g}"] if small else ["no-small-max-span", "--blocks-max-kb", f"{max_kb:g}"]
+    options = (
+        ["--blocks-max-kb", f"{max_kb:g}"]
+        if small
+        else ["no-small-max-span", "--blocks-max-kb", f"{max_kb:g}"]
+    )
     det = run_plink_blocks(cohort, tmp_path, *options)
     assert ours(find_gabriel(cohort, max_kb=max_kb, small_max_span=small)) == blocks_of(det)
 
@@ -114,7 +118,15 @@ def real(tmp_path_factory):
             return path.with_suffix("")
         if name not in made:
             made[name] = folder / name
-            command = ["plink1.9", "--vcf", path, *species, "--double-id", "--keep-allele-order", "--make-bed"]
+            command = [
+                "plink1.9",
+                "--vcf",
+                path,
+                *species,
+                "--double-id",
+                "--keep-allele-order",
+                "--make-bed",
+            ]
             subprocess.run([*command, "--out", made[name]], check=True, capture_output=True)
         return made[name]
 
@@ -161,10 +173,22 @@ def test_gabriel__takes_at_most_twice_as_long_as_plink(real, tmp_path):
     assert min(times["ours"]) <= 2 * min(times["plink"]), times
 
 
-@pytest.mark.parametrize(("name", "kb", "r2"), [("human_chr20_phased", 50, 0.5), ("cattle_phased", 2000, 0.3)])
+@pytest.mark.parametrize(
+    ("name", "kb", "r2"), [("human_chr20_phased", 50, 0.5), ("cattle_phased", 2000, 0.3)]
+)
 def test_prune__agrees_with_plink2_on_nearly_all(name, kb, r2, real, tmp_path):
     prefix = real(name)
-    command = ["plink2", "--bfile", prefix, "--chr-set", "29", "no-xy", "--indep-pairwise", f"{kb}kb", str(r2)]
+    command = [
+        "plink2",
+        "--bfile",
+        prefix,
+        "--chr-set",
+        "29",
+        "no-xy",
+        "--indep-pairwise",
+        f"{kb}kb",
+        str(r2),
+    ]
     subprocess.run([*command, "--out", tmp_path / "out"], check=True, capture_output=True)
     theirs = set((tmp_path / "out.prune.in").read_text().split())
     cohort = plink_cohort(prefix)

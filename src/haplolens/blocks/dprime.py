@@ -38,7 +38,7 @@ def dprime_class(counts: PairCounts) -> np.ndarray:
     Parameters
     ----------
     counts
-        (k,) pairs.
+        (k,) pairs, the rarer allele counted at each variant.
 
     Returns
     -------

@@ -71,13 +71,14 @@ def haplotype_frequency(counts: PairCounts) -> np.ndarray:
 
 
 def has_positive_linkage(counts: PairCounts) -> np.ndarray:
-    """True where D >= 0 at the maximum of the likelihood.
+    """True where D > 0 at the maximum of the likelihood.
 
     Its slope at D = 0 has the sign of the genotypes' covariance, a whole number. That settles it unless the
-    likelihood has two peaks, which takes three real roots of the cubic: those pairs are solved in full.
+    likelihood has two peaks, which takes three real roots of the cubic: those pairs are solved in full. At
+    D = 0 exactly (PLINK: whatever its rounding gives) the answer is no, as PLINK's mostly is for rarer alleles.
     """
     total, p, q, both, double_het = counts
-    positive = total * (2 * both + double_het) >= 2 * p * q
+    positive = total * (2 * both + double_het) > 2 * p * q
     torn = np.flatnonzero((double_het > 0) & (total > 0))
     torn = torn[_has_two_peaks(counts.at(torn))]
     torn = torn[is_informative(counts.at(torn))]

@@ -27,7 +27,9 @@ if __name__ == "__main__":
     for name, (how, max_kb) in SETS.items():
         cohort = linked_cohort(**how)
         golden = HERE.parents[1] / "golden" / f"blocks_gabriel_{name}"
-        np.savez_compressed(f"{golden}.npz", calls=cohort.genotypes.calls, pos=cohort.variants["pos"], max_kb=max_kb)
+        np.savez_compressed(
+            f"{golden}.npz", calls=cohort.genotypes.calls, pos=cohort.variants["pos"], max_kb=max_kb
+        )
         with tempfile.TemporaryDirectory() as folder:
             det = run_plink_blocks(cohort, Path(folder), "--blocks-max-kb", str(max_kb))
             shutil.copy(det, f"{golden}.blocks.det")
