@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -225,3 +226,25 @@ def test_inspect__says_what_is_there(tmp_path):
         "sex": {"male": 0, "female": 0, "unknown": 3},
         "first": ["1:5 A>C rs1", "1:6 A>C 1:6:A:C", "1:6 A>G 1:6:A:G"],
     }
+
+
+@pytest.mark.parametrize("kind", ["vcf", "bed"])
+def test_import__disk_full(tmp_path, kind, capfd):
+    """A limit on the size of files stands in for the disk."""
+    calls = np.random.default_rng(4).integers(0, 3, (3000, 400)).astype(np.int8)
+    if kind == "bed":
+        path = write_bed(tmp_path / "x", calls, [f"1 r{i} 0 {i + 1} C A" for i in range(3000)])
+    else:
+        texts = np.array(["0/0", "0/1", "1/1"])[calls[:1000]]
+        records = [f"1 {i + 1} . A C . GT {' '.join(row)}" for i, row in enumerate(texts)]
+        path = write_vcf(tmp_path / "x.vcf", records, [f"s{i}" for i in range(400)])
+    (tmp_path / "out").mkdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+    try:
+        with pytest.raises(OutputError, match="the disk may be full"):
+            import_genotypes(path, tmp_path / "out" / "store", engine="python")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list((tmp_path / "out").iterdir())
+    assert capfd.readouterr().err == ""

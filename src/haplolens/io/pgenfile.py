@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,6 +39,17 @@ def read_dosages(reader: PgenReader, start: int, stop: int, n_samples: int) -> n
     reader.read_dosages_range(start, stop, dosage)
     dosage[dosage < 0] = np.nan
     return dosage
+
+
+@contextmanager
+def dropping_writers() -> Iterator[None]:
+    """For letting go of unfinished files: pgenlib tries to finish them, and tells the terminal when it cannot."""
+    hooks = sys.unraisablehook, sys.excepthook
+    sys.unraisablehook = sys.excepthook = lambda *_: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook, sys.excepthook = hooks
 
 
 class GrowingPgen:

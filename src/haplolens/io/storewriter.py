@@ -16,6 +16,9 @@ import json
 import os
 import shutil
 import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +27,7 @@ import pandas as pd
 from haplolens.data.genotypes import MISSING
 from haplolens.errors import OutputError
 from haplolens.io.batch import Batch, call_dosage, implied_het
-from haplolens.io.pgenfile import GrowingPgen
+from haplolens.io.pgenfile import GrowingPgen, dropping_writers
 from haplolens.io.plinktables import write_psam, write_pvar
 from haplolens.io.quality import dosage_r2
 
@@ -153,9 +156,31 @@ class StoreWriter:
         self._r2: list[np.ndarray] = []
 
     def append(self, batch: Batch) -> None:
-        """Add rows."""
-        if not len(batch.calls):
-            return
+        """Add rows.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written: the disk is full.
+        """
+        if len(batch.calls):
+            with self._writing():
+                self._append(batch)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What cannot be written becomes one line, whoever noticed it (pgenlib raises RuntimeError)."""
+        try:
+            yield
+        except (RuntimeError, OSError) as error:
+            with dropping_writers():
+                traceback.clear_frames(error.__traceback__)
+            raise OutputError(
+                f"`{self.prefix}` cannot be written ({error}): the disk may be full. Free some space, or choose "
+                "another folder."
+            ) from None
+
+    def _append(self, batch: Batch) -> None:
         missing = batch.calls == MISSING
         self._n_missing += int(missing.sum())
         self._n_het += int((batch.calls == 1).sum())
@@ -197,6 +222,10 @@ class StoreWriter:
         record
             What else to write into ``store.json``; nothing that differs between two imports of the same files.
         """
+        with self._writing():
+            return self._commit(variants, samples, record)
+
+    def _commit(self, variants: pd.DataFrame, samples: pd.DataFrame, record: dict) -> dict:
         self._close()
         variants = variants.assign(af=np.concatenate(self._af))
         if "info" in variants and variants["info"].isna().all():
@@ -251,7 +280,10 @@ class StoreWriter:
 
     def discard(self) -> None:
         """Leave no trace of what was not committed."""
-        self._hets.close()
+        with suppress(OSError):
+            self._hets.close()
+        with dropping_writers():
+            self._calls = self._dosages = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
