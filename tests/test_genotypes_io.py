@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import resource
+import subprocess
 
 import numpy as np
 import pytest
@@ -248,3 +250,15 @@ def test_import__disk_full(tmp_path, kind, capfd):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list((tmp_path / "out").iterdir())
     assert capfd.readouterr().err == ""
+
+
+def test_import__sweeps_up_after_a_killed_one(tmp_path):
+    path = write_vcf(tmp_path / "a.vcf", ["1 5 . A C . GT 0/1"], ["s"])
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    ours, theirs = tmp_path / f".store-{gone.pid}-x", tmp_path / f".store-{os.getpid()}-x"
+    for folder in (ours, theirs):
+        folder.mkdir()
+    import_genotypes(path, tmp_path / "store")
+    assert not ours.exists()
+    assert theirs.exists()

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -152,8 +153,7 @@ def read_genotypes(
 
 
 def _with_build(cohort: Cohort, build: str | None, path: Path) -> Cohort:
-    object.__setattr__(cohort, "build", agree(build, cohort.build, path.name))
-    return cohort
+    return replace(cohort, build=agree(build, cohort.build, path.name))
 
 
 def _is_current(prefix: Path, found: list[GenotypeFile], bgen_ref: str) -> bool:

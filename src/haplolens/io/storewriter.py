@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -130,7 +131,8 @@ class StoreWriter:
         self.prefix, self.n_samples, self._dosage = prefix, n_samples, dosage
         try:
             prefix.parent.mkdir(parents=True, exist_ok=True)
-            self.folder = Path(tempfile.mkdtemp(prefix=f".{prefix.name}-", dir=prefix.parent))
+            _sweep(prefix)
+            self.folder = Path(tempfile.mkdtemp(prefix=f".{prefix.name}-{os.getpid()}-", dir=prefix.parent))
         except OSError as error:
             raise OutputError(
                 f"`{prefix.parent}` cannot be written to ({error.strerror}). Choose another folder."
@@ -285,6 +287,25 @@ class StoreWriter:
         with dropping_writers():
             self._calls = self._dosages = None
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _sweep(prefix: Path) -> None:
+    """Delete what imports to this prefix left behind when they were killed."""
+    for folder in prefix.parent.glob(f".{glob.escape(prefix.name)}-*-*"):
+        owner = folder.name.removeprefix(f".{prefix.name}-").split("-")[0]
+        if owner.isdigit() and not _runs(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of that number exists."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def remove_store(prefix: Path) -> None:
