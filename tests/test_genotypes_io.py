@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from haplolens.io.genotypes import (
     read_genotypes,
 )
 
+GOLDEN = Path(__file__).parent / "golden"
 SAMPLES = ["a", "b", "c"]
 
 
@@ -262,3 +264,32 @@ def test_import__sweeps_up_after_a_killed_one(tmp_path):
     import_genotypes(path, tmp_path / "store")
     assert not ours.exists()
     assert theirs.exists()
+
+
+def test_golden__plink2_reads_the_same_calls():
+    """Made by plink2 from the VCF beside them (tests/parity/make/import_plink2.py)."""
+    ours = read_genotypes(GOLDEN / "import_calls.vcf", engine="python")
+    theirs = read_genotypes(GOLDEN / "import_calls.pgen")
+    columns = ["chrom", "pos", "id", "ref", "alt", "snp_index"]
+    assert ours.n_variants == 8
+    assert ours.variants[columns].equals(theirs.variants[columns])
+    assert np.array_equal(ours.genotypes.read(slice(None)), theirs.genotypes.read(slice(None)))
+    assert np.array_equal(
+        ours.genotypes.read_haplotypes(slice(None)), theirs.genotypes.read_haplotypes(slice(None))
+    )
+
+
+@pytest.mark.parametrize("name", ["import_dosages.pgen", *(f"import_dosages_{v}.bgen" for v in (1, 2, 3))])
+def test_golden__plink2_reads_the_same_dosages(name):
+    """BGEN 1.1, 1.2 (zlib) and 1.3 (zstd), written by plink2."""
+    ours, theirs = (
+        read_genotypes(GOLDEN / "import_dosages.vcf", engine="python"),
+        read_genotypes(GOLDEN / name),
+    )
+    assert ours.variants[["chrom", "pos", "id", "ref", "alt"]].equals(
+        theirs.variants[["chrom", "pos", "id", "ref", "alt"]]
+    )
+    np.testing.assert_allclose(
+        ours.genotypes.read_dosage(slice(None)), theirs.genotypes.read_dosage(slice(None)), atol=2e-4
+    )
+    assert np.array_equal(ours.genotypes.read(slice(None)), theirs.genotypes.read(slice(None)))
