@@ -70,17 +70,18 @@ class Refitter:
     def __init__(self, model: FittedModel) -> None:
         self.model = model
         n = len(model.y)
+        self._diagonals: dict[str | None, np.ndarray] = {}
         self._factors = FactorCache(self._make, n, min(NODE_BYTES, NODES_HELD * 8 * n * n))
 
     def _make(self, key: tuple[str | None, float]) -> np.ndarray:
         """Factor at another log ratio, from the covariance that the null's factor carries above its diagonal."""
         chrom, log_ratio = key
         factor = self.model.factor(chrom)
+        if chrom not in self._diagonals:
+            self._diagonals[chrom] = np.square(np.tril(factor)).sum(axis=1)
         share = np.exp(log_ratio - self.model.log_ratio(chrom))
-        lower = np.tril(factor)
-        covariance = np.triu(factor, 1) * share
-        covariance += covariance.T
-        np.fill_diagonal(covariance, np.einsum("ij,ij->i", lower, lower) * share + (1 - share))
+        covariance = np.multiply(factor, share, order="C")  # only the upper triangle is read
+        np.fill_diagonal(covariance, self._diagonals[chrom] * share + (1 - share))
         return reml.cholesky(covariance)
 
     def refit(self, chrom: str, het: np.ndarray, hom: np.ndarray) -> Refitted:
