@@ -27,7 +27,8 @@ FILES = {
     ),
     "PLINK .blocks.det": (
         "p.blocks.det",
-        " CHR          BP1          BP2           KB  NSNPS SNPS\n   6            1        20000           20      2 rs3|rs4\n"
+        " CHR          BP1          BP2           KB  NSNPS SNPS\n"
+        "   6            1        20000           20      2 rs3|rs4\n"
         "   6        20000        45000       25.001      2 rs5|rs6\n",
     ),
     "BED": ("x.bed", "track name=blocks\nchr6\t0\t20000\tone\nchr6\t19999\t45000\ttwo\n"),

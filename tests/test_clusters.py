@@ -1,11 +1,11 @@
 """Clusters of linked variants without a map."""
 
 import numpy as np
-from linked_cohort import cohort_of, linked_cohort
 
 from haplolens.blocks import clusters
 from haplolens.blocks.clusters import find_clusters
 from haplolens.blocks.ld import correlation
+from linked_cohort import cohort_of, linked_cohort
 
 
 def test_find_clusters__everyone_is_in_one_and_linked_to_its_leader(monkeypatch):
@@ -13,7 +13,7 @@ def test_find_clusters__everyone_is_in_one_and_linked_to_its_leader(monkeypatch)
     cohort = cohort_of(linked.genotypes.calls, np.zeros(95), chrom="0")
     found = find_clusters(cohort, r2=0.4)
     members = [[int(x) for x in text.split(",")] for text in found["members"]]
-    assert sorted(sum(members, [])) == list(range(95))
+    assert sorted(x for group in members for x in group) == list(range(95))
     sizes = [len(m) for m in members]
     assert sizes[0] == max(sizes) > 2
     squared = correlation(linked.genotypes.calls, linked.genotypes.calls) ** 2

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from linked_cohort import cohort_of, linked_cohort
 
 from haplolens.blocks.detect import default_max_kb, find_blocks
 from haplolens.blocks.fixed import find_fixed
 from haplolens.blocks.gabriel import find_gabriel
 from haplolens.data.blocks import assign_blocks
 from haplolens.errors import ConfigError
+from linked_cohort import cohort_of, linked_cohort
 
 
 @pytest.mark.parametrize("method", ["gabriel", "fourgamete", "recombination", "fixed"])

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from linked_cohort import linked_cohort
 
 from haplolens.blocks.fourgamete import find_fourgamete, longest_runs
 from haplolens.blocks.packed import pack
 from haplolens.blocks.pairs import pair_counts
 from haplolens.blocks.phase import haplotype_frequency, is_informative
+from linked_cohort import linked_cohort
 
 
 def naive_runs(compatible, near):

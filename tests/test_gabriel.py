@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from linked_cohort import cohort_of, linked_cohort
 
 from haplolens.blocks.gabriel import find_gabriel, select_longest
 from haplolens.errors import InputError
+from linked_cohort import cohort_of, linked_cohort
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from linked_cohort import cohort_of, linked_cohort
 
 from haplolens.blocks import pairs
 from haplolens.blocks.packed import count_bits, flip, pack, unpack
 from haplolens.blocks.pairs import distinct, pair_counts, tiles
+from linked_cohort import cohort_of, linked_cohort
 
 
 def test_pack__round_trip_and_flip():

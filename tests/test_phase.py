@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haplolens.blocks.phase import PairCounts, has_positive_linkage, haplotype_frequency, is_informative
+from haplolens.blocks.phase import PairCounts, haplotype_frequency, has_positive_linkage, is_informative
 
 
 def log_likelihood(f, total, p, q, both, double):
@@ -18,7 +18,7 @@ def log_likelihood(f, total, p, q, both, double):
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=9, max_size=9))
 def test_haplotype_frequency__is_the_most_likely(cells):
-    n00, n01, n02, n10, n11, n12, n20, n21, n22 = cells
+    _, n01, n02, n10, n11, n12, n20, n21, n22 = cells
     total = 2 * sum(cells)
     p, q = n10 + n11 + n12 + 2 * (n20 + n21 + n22), n01 + n11 + n21 + 2 * (n02 + n12 + n22)
     counts = PairCounts(*(np.array([float(x)]) for x in (total, p, q, 2 * n22 + n12 + n21, n11)))
@@ -44,7 +44,7 @@ def test_has_positive_linkage__two_peaks_take_the_higher():
     rng = np.random.default_rng(3)
     cells = rng.integers(0, 4, (4000, 9)).astype(float)
     cells[:, 4] += 12
-    n00, n01, n02, n10, n11, n12, n20, n21, n22 = cells.T
+    _, n01, n02, n10, n11, n12, n20, n21, n22 = cells.T
     p, q = n10 + n11 + n12 + 2 * (n20 + n21 + n22), n01 + n11 + n21 + 2 * (n02 + n12 + n22)
     counts = PairCounts(2 * cells.sum(axis=1), p, q, 2 * n22 + n12 + n21, n11)
     f = haplotype_frequency(counts)

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from linked_cohort import cohort_of, linked_cohort
 
 from haplolens.blocks import prune as room
 from haplolens.blocks.ld import complete_correlation
 from haplolens.blocks.prune import prune
+from linked_cohort import cohort_of, linked_cohort
 
 
 def naive_prune(calls, near, r2):

@@ -1,5 +1,7 @@
 """Blocks from a recombination map: the ELIXIR rules by hand, and the base-pair-aware one."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,9 +21,7 @@ def test_mean10__cuts_where_the_rate_is_ten_times_the_mean_of_the_rows():
     rate[[17, 40]] = 30.0
     found = find_recombination(intervals(rate), rule="mean10")
     edges = [1, 5000 + 17_000, 5000 + 40_000, 5000 + 59_000]
-    assert list(zip(found["start"], found["end"], strict=True)) == list(
-        zip(edges[:-1], edges[1:], strict=True)
-    )
+    assert list(zip(found["start"], found["end"], strict=True)) == list(pairwise(edges))
     assert set(found["method"]) == {"recombination"}
 
 

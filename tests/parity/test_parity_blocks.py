@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from bed_reader import open_bed
-from linked_cohort import cohort_of, linked_cohort
 from plink_blocks import plink_blocks, run_plink_blocks
 
 from haplolens.blocks.detect import find_blocks
@@ -18,6 +17,7 @@ from haplolens.blocks.gabriel import find_gabriel
 from haplolens.blocks.prune import prune
 from haplolens.data.schema import normalise_chrom
 from haplolens.io.blockfiles import read_blocks, write_blocks
+from linked_cohort import cohort_of, linked_cohort
 
 pytestmark = pytest.mark.parity
 DATA = Path(os.environ.get("HAPLOLENS_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))

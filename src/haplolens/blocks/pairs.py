@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from haplolens.blocks.packed import Packed, count_bits, flip, pack, unpack
 from haplolens.blocks.phase import PairCounts
@@ -61,7 +62,8 @@ def founders(cohort: Cohort, chrom: str) -> np.ndarray | None:
     to be male). Where nobody is left, everyone is used.
     """
     samples = cohort.samples
-    parentless = samples[["father", "mother"]].fillna("").astype(str).isin(["", "0"]).all(axis=1).to_numpy()
+    parents = [samples[parent].to_numpy(dtype=object) for parent in ("father", "mother")]
+    parentless = np.logical_and.reduce([(name == "") | (name == "0") | pd.isna(name) for name in parents])
     choices = [parentless]
     if chrom == "X":
         sex = samples["sex"].to_numpy()

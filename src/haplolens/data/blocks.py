@@ -40,7 +40,8 @@ def tile_blocks(
     ----------
     found
         ``chrom start end`` and optionally ``method`` (default "file") and ``block_id``, in any order; overlapping
-        by no more than the shared base (a repeated block is taken once). On chromosome 0: ``members`` instead of a place.
+        by no more than the shared base (a repeated block is taken once). On chromosome 0:
+        ``members`` instead of a place.
     variants
         The cohort's variants, sorted by position within each chromosome.
 

@@ -14,8 +14,9 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 
-from linked_cohort import linked_cohort  # noqa: E402
 from plink_blocks import run_plink_blocks  # noqa: E402
+
+from linked_cohort import linked_cohort  # noqa: E402
 
 SETS = {
     "few": (dict(seed=101, n_samples=29, n_variants=97, noise=0), 200),
