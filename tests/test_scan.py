@@ -272,3 +272,18 @@ def test_scan__equals_plink2_golden_for_cases():
     for name in ("beta", "se"):
         expected = table[f"case_{name}"][some]
         np.testing.assert_allclose(found[f"{name}_additive"][some], expected, rtol=1e-3, atol=3e-4)
+
+
+def test_scan__an_empty_cohort_has_an_empty_table():
+    cohort = make_cohort()[:, np.arange(0)]
+    table = scan(cohort, [quantitative(make_cohort())])[0]
+    assert len(table) == 0
+    assert list(table.columns)[5:] == list(ASSOCIATION_COLUMNS)
+
+
+def test_scan__a_small_chunk_gives_the_same(monkeypatch):
+    cohort = make_cohort(n=150, n_variants=90)
+    model = quantitative(cohort)
+    whole = scan(cohort, [model])[0]
+    monkeypatch.setattr("haplolens.association.scan.CHUNK_BYTES", 1)
+    pd.testing.assert_frame_equal(scan(cohort, [model])[0], whole, rtol=1e-12)

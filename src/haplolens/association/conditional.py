@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from haplolens.association.adjust import orthonormal, take_out
-from haplolens.association.encodings import MIN_CARRIERS, combine
+from haplolens.association.encodings import MIN_CARRIERS, combine, estimate
 from haplolens.association.null import ChromosomeNull, NullModel
 from haplolens.association.projected import count_genotypes, impute_mean
-from haplolens.association.pvalues import normal_tail, t_tail
 from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS, Indicators
 from haplolens.data.schema import variant_key
@@ -171,7 +170,8 @@ def _select(
     for step in range(1, MAX_STEPS + 1):
         left = combine(_gram(x, z))
         usable = ~rare & allowed & (left > (1.0 - MAX_R2) * first) & (first > 0.0)
-        beta, se, tail = _test(x, z, y, left, df, model.binary)
+        score = np.stack([x @ y, z @ y], axis=1) @ ENCODING_WEIGHTS.T
+        beta, se, tail = estimate(score, left, y @ y, np.float64(df), model.binary)
         strength = np.where(usable, tail.nlog10p, -1.0)
         if strength.size == 0 or strength.max() <= -np.log10(p):
             break
@@ -198,18 +198,6 @@ def _select(
 def _gram(x: np.ndarray, z: np.ndarray) -> np.ndarray:
     """(V, 3) sums of squares and products of two rows per variant."""
     return np.stack([np.einsum("vn,vn->v", a, b) for a, b in ((x, x), (x, z), (z, z))], axis=1)
-
-
-def _test(x: np.ndarray, z: np.ndarray, y: np.ndarray, information: np.ndarray, df: int, binary: bool):
-    """(V, 4) beta, se and tail of every encoding, from whitened rows."""
-    score = np.stack([x @ y, z @ y], axis=1) @ ENCODING_WEIGHTS.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        beta = score / information
-        if binary:
-            se = 1.0 / np.sqrt(information)
-            return beta, se, normal_tail(beta / se)
-        se = np.sqrt(np.maximum(y @ y - beta * score, 0.0) / (df - 1) / information)
-        return beta, se, t_tail(beta / se, np.float64(df - 1))
 
 
 def _read(cohort: Cohort, model: NullModel, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from haplolens.association.pvalues import acat, chi2_tail, f_tail, normal_tail, t_tail
+from haplolens.association.pvalues import Tail, acat, chi2_tail, f_tail, normal_tail, t_tail
 from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS
 
 REASONS = ("", "monomorphic", "rare", "collinear", "no_convergence", "firth", "score")
@@ -141,18 +141,33 @@ def solve_encodings(moments: Moments, counts: Counts, binary: bool) -> EncodingT
     tested = reason == PLAIN
     information = np.where(tested, combine(moments.information), np.nan)  # (V, 4)
     score = moments.score @ ENCODING_WEIGHTS.T  # (V, 4)
+    beta, se, tail = estimate(score, information, moments.total[:, None], moments.df[:, None], binary)
+    rare = tested & (counts.support < MIN_CARRIERS)
+    reason[rare] = RARE
+    return EncodingTests(beta, se, *tail, _test_both(moments, counts, binary), reason)
+
+
+def estimate(
+    score: np.ndarray, information: np.ndarray, total: np.ndarray, df: np.ndarray, binary: bool
+) -> tuple[np.ndarray, np.ndarray, Tail]:
+    """Effect, standard error and p of one-column tests, covariates out.
+
+    Parameters
+    ----------
+    score, information
+        (V, E) column times trait, and column times itself.
+    total, df
+        Sum of squares of the trait and samples minus covariates, broadcast against them; not used for binary traits.
+    binary
+        Residual variance 1, normal reference.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         beta = score / information
         if binary:
             se = 1.0 / np.sqrt(information)
-            p, nlog = normal_tail(beta / se)
-        else:
-            df = moments.df[:, None] - 1.0
-            se = np.sqrt(np.maximum(moments.total[:, None] - beta * score, 0.0) / df / information)
-            p, nlog = t_tail(beta / se, df)
-    rare = tested & (counts.support < MIN_CARRIERS)
-    reason[rare] = RARE
-    return EncodingTests(beta, se, p, nlog, _test_both(moments, counts, binary), reason)
+            return beta, se, normal_tail(beta / se)
+        se = np.sqrt(np.maximum(total - beta * score, 0.0) / (df - 1.0) / information)
+        return beta, se, t_tail(beta / se, df - 1.0)
 
 
 def untestable(moments: Moments, counts: Counts) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -29,7 +30,7 @@ from haplolens.data.schema import ASSOCIATION_COLUMNS
 from haplolens.parallel import Progress, map_ordered
 
 CHUNK_BYTES = 1 << 24
-"""Genotypes decoded at a time by each thread, at most (with `CHUNK` variants as the upper limit)."""
+"""Genotypes decoded at a time by each thread, at most (and never more than `CHUNK` variants)."""
 
 
 @dataclass(eq=False)
@@ -95,7 +96,7 @@ def scan(
     se are one-step estimates. ``p_genotypic`` of binary traits is always the score test.
     """
     tables = [_empty(cohort.n_variants) for _ in models]
-    size = int(np.clip(CHUNK_BYTES // max(cohort.n_samples, 1), 32, CHUNK))
+    size = _chunk_size(cohort, models)
 
     def work(item: tuple[slice, Plan]) -> tuple[slice, list[dict[str, np.ndarray]]]:
         columns, plan = item
@@ -109,6 +110,12 @@ def scan(
             progress(columns.stop - columns.start)
     site = cohort.variants[["chrom", "pos", "id", "ref", "alt"]]
     return [pd.concat([site, pd.DataFrame(table)], axis=1) for table in tables]
+
+
+def _chunk_size(cohort: Cohort, models: list[NullModel]) -> int:
+    """Variants read at a time: a quarter where genotypes are held as numbers of eight bytes."""
+    wide = cohort.genotypes.has_dosage or any(model.structure == "mixed" for model in models)
+    return int(np.clip((CHUNK_BYTES // 4 if wide else CHUNK_BYTES) // max(cohort.n_samples, 1), 32, CHUNK))
 
 
 def _empty(n_variants: int) -> dict[str, np.ndarray]:
@@ -133,7 +140,8 @@ def _planned(cohort: Cohort, models: list[NullModel], size: int) -> Iterator[tup
 
 def _make_plan(cohort: Cohort, models: list[NullModel], chrom: str) -> Plan:
     """Group the traits of a chromosome by what can be shared."""
-    plan, shared, designs = Plan(), {}, []
+    plan, designs = Plan(), []
+    shared: dict[tuple[bytes, bytes], list[tuple[int, np.ndarray, np.ndarray]]] = {}
     for at, model in enumerate(models):
         null = model.chromosome(chrom)
         extra = sex_column(cohort, model) if chrom == "X" else None
@@ -142,19 +150,17 @@ def _make_plan(cohort: Cohort, models: list[NullModel], chrom: str) -> Plan:
             continue
         covariates = _with_column(model.covariates, extra)
         if model.binary:
-            offset = null.offset if np.any(null.offset) else None
-            plan.outcomes[at] = Outcome(model.y, covariates, offset)
+            plan.outcomes[at] = Outcome(model.y, covariates, null.offset if np.any(null.offset) else None)
             plan.places[at] = len(designs), 0
             designs.append(_binary_design(cohort, model.rows, plan.outcomes[at]))
         else:
             key = model.rows.tobytes(), covariates.tobytes()
-            shared.setdefault(key, []).append((at, model, covariates, model.y - null.offset))
+            shared.setdefault(key, []).append((at, covariates, model.y - null.offset))
     for group in shared.values():
-        for column, (at, *_) in enumerate(group):
-            plan.places[at] = len(designs), column
-        _, model, covariates, _ = group[0]
+        plan.places.update({at: (len(designs), column) for column, (at, *_) in enumerate(group)})
+        first, covariates, _ = group[0]
         traits = np.stack([y for *_, y in group], axis=1)
-        designs.append(make_design(model.rows, cohort.n_samples, covariates, traits))
+        designs.append(make_design(models[first].rows, cohort.n_samples, covariates, traits))
     plan.kernel = Kernel(designs) if designs else None
     return plan
 
@@ -202,7 +208,7 @@ def _scan_chunk(
             moments, counts = shared[group]
             tests = solve_encodings(moments.of_trait(trait), counts, model.binary)
             if model.binary:
-                refit(tests, plan.outcomes[at], lambda some, m=model: source.indicators(m.rows, some), exact)
+                refit(tests, plan.outcomes[at], partial(source.indicators, model.rows), exact)
         found.append(_columns(tests, counts))
     return found
 
@@ -211,28 +217,28 @@ def _shared_moments(kernel: Kernel | None, source: _Chunk) -> list[tuple[Moments
     """Moments of all plain designs."""
     if kernel is None:
         return []
-    return (
-        kernel.moments(source.calls)
-        if source.calls is not None
-        else kernel.dosage_moments(*source.probabilities)
-    )
+    if isinstance(source.genotypes, Indicators):
+        return kernel.dosage_moments(*source.genotypes)
+    return kernel.moments(source.genotypes)
 
 
 class _Chunk:
-    """Genotypes of one chunk, read once in the form they are needed in."""
+    """Genotypes of one chunk, read once: hard calls, or probabilities where there are dosages."""
 
     def __init__(self, cohort: Cohort, columns: slice) -> None:
-        genotypes = cohort.genotypes
-        self.calls = None if genotypes.has_dosage else genotypes.read(columns)
-        self.probabilities = genotypes.read_indicators(columns) if genotypes.has_dosage else None
+        stored = cohort.genotypes
+        self.genotypes: np.ndarray | Indicators = (
+            stored.read_indicators(columns) if stored.has_dosage else stored.read(columns)
+        )
 
     def indicators(self, rows: np.ndarray, variants: np.ndarray | slice = slice(None)) -> Indicators:
         """(B, n) float64 indicators of some samples and variants, NaN where missing."""
-        if self.probabilities is not None:
-            return Indicators(*(part[variants][:, rows].astype(np.float64) for part in self.probabilities))
-        calls = self.calls[variants][:, rows]
+        if isinstance(self.genotypes, Indicators):
+            het, hom = (part[variants][:, rows].astype(np.float64) for part in self.genotypes)
+            return Indicators(het, hom)
+        calls = self.genotypes[variants][:, rows]
         absent = calls == MISSING
-        return Indicators(*(np.where(absent, np.nan, calls == copies) for copies in (1, 2)))
+        return Indicators(np.where(absent, np.nan, calls == 1), np.where(absent, np.nan, calls == 2))
 
 
 def _columns(tests: EncodingTests, counts: Counts) -> dict[str, np.ndarray]:
