@@ -66,7 +66,7 @@ def test_finemap__every_variant_has_a_posterior_and_causes_the_largest(planted):
     assert EFFECT_MODES[found.mode[causes[0]]] == "additive"
     assert EFFECT_MODES[found.mode[causes[1]]] == "recessive"
     assert 2 <= found.pip.sum() < 4
-    assert found.encoding_prior[3] == found.encoding_prior.min()  # nothing acts in heterozygotes
+    assert found.encoding_prior[3] < 0.2  # nothing acts in heterozygotes
 
 
 def test_finemap__same_bytes_whatever_the_threads_and_what_is_held(planted, monkeypatch):
