@@ -171,7 +171,7 @@ def _select(
         left = combine(_gram(x, z))
         usable = ~rare & allowed & (left > (1.0 - MAX_R2) * first) & (first > 0.0)
         score = np.stack([x @ y, z @ y], axis=1) @ ENCODING_WEIGHTS.T
-        beta, se, tail = estimate(score, left, y @ y, np.float64(df), model.binary)
+        beta, se, tail = estimate(score, left, y @ y, float(df), model.binary)
         strength = np.where(usable, tail.nlog10p, -1.0)
         if strength.size == 0 or strength.max() <= -np.log10(p):
             break

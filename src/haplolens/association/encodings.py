@@ -148,7 +148,7 @@ def solve_encodings(moments: Moments, counts: Counts, binary: bool) -> EncodingT
 
 
 def estimate(
-    score: np.ndarray, information: np.ndarray, total: np.ndarray, df: np.ndarray, binary: bool
+    score: np.ndarray, information: np.ndarray, total: np.ndarray, df: np.ndarray | float, binary: bool
 ) -> tuple[np.ndarray, np.ndarray, Tail]:
     """Effect, standard error and p of one-column tests, covariates out.
 

@@ -24,7 +24,7 @@ class Tail(NamedTuple):
     nlog10p: np.ndarray
 
 
-def t_tail(t: np.ndarray, df: np.ndarray) -> Tail:
+def t_tail(t: np.ndarray, df: np.ndarray | float) -> Tail:
     """Two-sided p of a t statistic.
 
     Parameters

@@ -140,7 +140,8 @@ def _planned(cohort: Cohort, models: list[NullModel], size: int) -> Iterator[tup
 
 def _make_plan(cohort: Cohort, models: list[NullModel], chrom: str) -> Plan:
     """Group the traits of a chromosome by what can be shared."""
-    plan, designs = Plan(), []
+    plan = Plan()
+    designs: list[Design] = []
     shared: dict[tuple[bytes, bytes], list[tuple[int, np.ndarray, np.ndarray]]] = {}
     for at, model in enumerate(models):
         null = model.chromosome(chrom)
