@@ -48,8 +48,9 @@ def predict_polygenic(
 ) -> Polygenic:
     """Polygenic part of a quantitative trait, each chromosome left out, as leave-one-out ridge would predict it.
 
-    The trait less its offset is the mixed model's whitened score vector, so least squares on it ranks variants as
-    the mixed model does; in families, where variants differ in how they cluster, only nearly so.
+    The trait less its offset is the mixed model's score vector, so least squares on it ranks variants as the mixed
+    model does. Among close relatives it is conservative, as variants that cluster in families get too large an
+    error: in mice -log10 p correlates .99 with that of the mixed model, but is two thirds of it.
 
     Parameters
     ----------

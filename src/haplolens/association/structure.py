@@ -233,7 +233,7 @@ def _fit_ridge(cohort: Cohort, name: str, ready: Trait, settings: Settings, reas
 
     told = (
         f"structure ridge (polygenic predictions, as {len(ready.y):,} samples are more than the "
-        f"{settings.limit:,} of the mixed model): {reason}"
+        f"{settings.limit:,} of the mixed model; conservative among close relatives): {reason}"
     )
     return _assemble(name, ready, "ridge", h2, told, by_chrom)
 
