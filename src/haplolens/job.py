@@ -37,6 +37,13 @@ FILE_OPTIONS = (
 NO_PARAMETERS = ("traits", "out", "threads", "resume", "force")
 """Options that do not change the answer, or are told elsewhere in the manifest."""
 
+CHOICES = {
+    "structure": ("auto", "none", "pcs", "mixed"),
+    "transform": ("none", "rint"),
+    "block_rule": ("gauss5", "mean10", "bp"),
+    "posterior": ("susie",),
+}
+
 READERS = {
     "genetic_map": read_genetic_map,
     "genes": read_genes,
@@ -98,7 +105,7 @@ def run(
     InputError, AlignmentError, ConfigError, OutputError
         In one line: what is wrong, where, what to do. Nothing is left half written.
     """
-    check_options(options)
+    check_options(options | {"blocks": blocks})
     reporter, threads = reporter or Reporter(), threads or available_threads()
     files = {"genetic_map": genetic_map, "genes": genes, "known_hits": known_hits}
     blocks_file = None if blocks is None or blocks in BLOCK_METHODS else Path(blocks)
@@ -181,11 +188,18 @@ def option_defaults() -> dict[str, Any]:
 
 
 def check_options(options: dict[str, Any]) -> None:
-    """Raise `ConfigError` for an option that `run` does not have, naming the nearest one that it has."""
+    """Raise `ConfigError` for an option that does not exist or cannot hold, before any work is done."""
     allowed = option_defaults()
     for name in options:
         if name not in allowed:
             raise ConfigError(f"`{name}` is no option of `run`{nearest(name, allowed) or '.'}")
+    for name, choices in CHOICES.items():
+        if options.get(name, choices[0]) not in choices:
+            raise ConfigError(f"`{name}` is `{options[name]}`, expected one of {', '.join(choices)}")
+    blocks = options.get("blocks")
+    if blocks is not None and blocks not in BLOCK_METHODS and not Path(blocks).is_file():
+        known = f"{', '.join(BLOCK_METHODS)} or a file of blocks"
+        raise ConfigError(f"`blocks` is `{blocks}`, expected {known}{nearest(str(blocks), BLOCK_METHODS)}")
 
 
 def _meant_for(function: Callable, options: dict[str, Any]) -> dict[str, Any]:

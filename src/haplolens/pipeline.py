@@ -127,8 +127,8 @@ def identify(
         return condition_on(cohort, model, condition) if condition else model
 
     def scan_all() -> State:
+        models = [null(trait) for trait in traits]
         with reporter.step("scan", cohort.n_variants) as advance:
-            models = [null(trait) for trait in traits]
             tables = scan(cohort, models, exact=exact, threads=threads, progress=advance)
         return dict(zip(traits, tables, strict=True))
 

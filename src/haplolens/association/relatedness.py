@@ -61,9 +61,12 @@ def measure_relatedness(cohort: Cohort, *, mask: np.ndarray | None = None, seed:
             half.add(calls[parity::2])
     first, second = (half.kinship() for half in halves)
     whole = halves[0].merged(halves[1]).kinship()
-    noise = 0.5 * 1.4826 * float(np.median(np.abs(first - second))) if len(first) else float("nan")
+    # A pair without heterozygotes among the variants looked at says nothing, in a half or in the whole.
+    differ = np.abs(first - second)[np.isfinite(first) & np.isfinite(second)]
+    noise = 0.5 * 1.4826 * float(np.median(differ)) if len(differ) else float("nan")
     threshold = max(MIN_KINSHIP, NOISE_FACTOR * noise)
-    share = float((whole > threshold).mean()) if len(whole) else float("nan")
+    told = whole[np.isfinite(whole)]
+    share = float((told > threshold).mean()) if len(told) else float("nan")
     return Relatedness(share, share * (cohort.n_samples - 1), threshold, inbred.inbreeding)
 
 
@@ -89,13 +92,13 @@ class _Counts:
         return total
 
     def kinship(self) -> np.ndarray:
-        """(pairs,) kinship; pairs without heterozygotes are left out."""
+        """(pairs,) kinship; NaN for pairs without heterozygotes."""
         upper = np.triu_indices(len(self.both_het), 1)
         either = (self.het_where_called + self.het_where_called.T)[upper]
         fewer = np.minimum(self.het_where_called, self.het_where_called.T)[upper]
         shared = (self.both_het - 2 * self.opposite)[upper]
-        told = fewer > 0
-        return shared[told] / (2 * fewer[told]) + 0.5 - either[told] / (4 * fewer[told])
+        double = np.where(fewer > 0, 2.0 * fewer, np.nan)
+        return shared / double + 0.5 - either / (2.0 * double)
 
 
 class _Heterozygosity:

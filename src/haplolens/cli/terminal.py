@@ -25,6 +25,10 @@ OUT = Console()
 ERR = Console(stderr=True)
 
 
+LONGEST_WHOLE = 22
+"""Characters of a column that is never wrapped."""
+
+
 class TerminalReporter(Reporter):
     """Draws on standard error, so that standard output holds results alone."""
 
@@ -69,10 +73,13 @@ def human_bytes(n_bytes: float) -> str:
 def show_table(title: str, rows: Sequence[dict], columns: Sequence[str]) -> None:
     """Print rows as a table."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis" if column == "haploblock" else "fold")
-    for row in rows:
-        table.add_row(*(cell(row.get(column)) for column in columns))
+    shown = [[cell(row.get(column)) for column in columns] for row in rows]
+    for index, column in enumerate(columns):
+        # Only long texts give way where the terminal is narrow: numbers and names stay whole.
+        short = max((len(line[index]) for line in shown), default=0) <= LONGEST_WHOLE
+        table.add_column(column, no_wrap=short, overflow="fold")
+    for line in shown:
+        table.add_row(*line)
     OUT.print(table)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from haplolens.errors import HaplolensError, OutputError
+from haplolens.errors import HaplolensError, InputError, OutputError
 
 WORK = ".haplolens"
 
@@ -115,9 +115,19 @@ class ResultsFolder:
 
 
 def digests(paths: Iterable[str | Path]) -> list[dict]:
-    """``{"file": name, "sha256": ...}`` of each file, names only, so that moving a folder changes nothing."""
+    """``{"file": name, "sha256": ...}`` of each file, names only, so that moving a folder changes nothing.
+
+    Raises
+    ------
+    InputError
+        If one of them cannot be read.
+    """
     found = []
     for path in map(Path, paths):
-        with open(path, "rb") as handle:
-            found.append({"file": path.name, "sha256": hashlib.file_digest(handle, "sha256").hexdigest()})
+        try:
+            with open(path, "rb") as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError as error:
+            raise InputError(f"cannot read `{path}`: {error.strerror}. Check the path.") from None
+        found.append({"file": path.name, "sha256": digest})
     return found
