@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-SAMPLES = 512
-"""Samples per partial sum: 512 x 2**15 = 2**24, the last integer that float32 counts to."""
+SAMPLES = 1024
+"""Samples per partial sum: 1024 x 2**14 = 2**24, the last integer that float32 counts to."""
 VARIANTS = 256
-"""Variants per block: both float32 indicator blocks, 1 MiB together, stay in the second-level cache."""
-DIGIT = 2**15
+"""Variants per block: both float32 indicator blocks, 2 MiB together, stay in the cache."""
+DIGIT = 2**14
 """Largest digit."""
 LANES = 8
 """Columns are padded to a multiple of this, for which matrix products are fastest."""
@@ -27,11 +27,11 @@ def cut_digits(columns: np.ndarray, digits: list[int]) -> tuple[np.ndarray, np.n
     columns
         (N, P).
     digits
-        P numbers of digits, each 2**-16 of the one before.
+        P numbers of digits, each 2**-15 of the one before.
 
     Returns
     -------
-    (N, M) float32 integers of at most 2**15, M padded to a multiple of `LANES`; and (M, P) place values with
+    (N, M) float32 integers of at most 2**14, M padded to a multiple of `LANES`; and (M, P) place values with
     ``columns ≈ digits @ places``.
     """
     width = -(-sum(digits) // LANES) * LANES
@@ -65,7 +65,7 @@ def hard_sums(calls: np.ndarray, digits: np.ndarray) -> np.ndarray:
     calls
         (V, N) int8.
     digits
-        (N, M) float32 integers of at most 2**15.
+        (N, M) float32 integers of at most 2**14.
 
     Returns
     -------

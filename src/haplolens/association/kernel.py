@@ -59,7 +59,7 @@ class Design:
     def factors(self) -> tuple[np.ndarray, list[int]]:
         """(N, P) columns that the indicators are summed against, and in how many digits each is cut.
 
-        Two digits are 2**-32 of the largest value, three 2**-48; counts need one.
+        Two digits are 2**-30 of the largest value, three 2**-45; counts need one.
         """
         root = np.ones_like(self.present) if self.weight is None else np.sqrt(self.weight)
         columns = [self.present[:, None]]
