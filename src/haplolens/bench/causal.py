@@ -22,7 +22,7 @@ from haplolens.bench.planted import PlantedTrait, cut_windows, locus_of_variants
 from haplolens.bench.susie_in_r import run_susie_in_r
 from haplolens.data.schema import EFFECT_MODES
 from haplolens.errors import ConfigError
-from haplolens.finemap.credible import credible_sets
+from haplolens.finemap.credible import TEMPER, credible_sets
 from haplolens.finemap.posterior import VariantPosterior, fit_variants
 from haplolens.finemap.priors import FLAT, MIN_LBF_TO_LEARN, learn_encoding_prior
 from haplolens.finemap.region_data import RegionData, read_region
@@ -30,7 +30,7 @@ from haplolens.io.genotypes import read_genotypes
 from haplolens.progress import Reporter
 
 ROUNDS = 2
-"""Rounds of learning the prior, as in `finemap.finemap`."""
+"""Rounds of learning the prior, as in `finemap.fine_map`."""
 
 
 def run_bench(
@@ -188,6 +188,7 @@ def _as_found(method: str, traits: list[PlantedTrait], done: _Timed, *, additive
     sets = []
     for trait, fit in zip(traits, done.fits, strict=True):
         data = read_region(trait.reader(), trait.reader().null.y, additive_only=additive_only)
-        sets.append([one.variants for one in credible_sets(fit, data.columns)])
+        found = credible_sets(fit, data.columns, temper=1.0 if additive_only else TEMPER)
+        sets.append([one.variants for one in found])
     modes = None if additive_only else [np.array(EFFECT_MODES)[fit.mode] for fit in done.fits]
     return Found(method, [fit.pip for fit in done.fits], sets=sets, modes=modes, seconds=done.seconds)

@@ -11,6 +11,11 @@ from haplolens.finemap.posterior import VariantPosterior
 
 MIN_PURITY = 0.5
 """Sets with two members less correlated than this are not reported."""
+TEMPER = 0.8
+"""Power of an effect's posterior that its set is built on. SuSiE holds the other effects at their mean while it looks
+at one, and is too sure of it: on planted causes (35 loci that no figure is reported on) sets built on the posterior
+itself held their cause in 94 %, those built on its .8th power in 95 %, and ranking and calibration of the pips
+were best untempered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +67,7 @@ def credible_sets(
     *,
     coverage: float = 0.95,
     min_purity: float = MIN_PURITY,
+    temper: float = TEMPER,
 ) -> list[CredibleSet]:
     """Credible sets of a region, purest first.
 
@@ -78,14 +84,16 @@ def credible_sets(
         Probability that a set holds its cause.
     min_purity
         Smallest |r| allowed between two members.
+    temper
+        See `TEMPER`; 1 takes the posterior as it is, as susieR does. ``alpha`` and ``coverage`` of a set are never
+        tempered, so its coverage is mostly more than was asked for.
     """
     found: list[CredibleSet] = []
     seen: set[frozenset[int]] = set()
     for effect, alpha in enumerate(posterior.alpha):
         if alpha.sum() < coverage:  # the effect itself is in doubt
             continue
-        order = np.argsort(-alpha, kind="stable")
-        members = order[: int((np.cumsum(alpha[order]) < coverage).sum()) + 1]
+        members = _members(alpha, coverage, temper)
         if (key := frozenset(members.tolist())) in seen:
             continue
         seen.add(key)
@@ -97,3 +105,11 @@ def credible_sets(
                 CredibleSet(members, alpha[members], float(alpha[members].sum()), purity, mode, effect)
             )
     return sorted(found, key=lambda one: -one.purity)
+
+
+def _members(alpha: np.ndarray, coverage: float, temper: float) -> np.ndarray:
+    """Fewest variants that hold the coverage of the tempered posterior, likeliest first."""
+    flat = alpha**temper
+    flat *= alpha.sum() / flat.sum()
+    order = np.argsort(-alpha, kind="stable")
+    return order[: int((np.cumsum(flat[order]) < coverage).sum()) + 1]

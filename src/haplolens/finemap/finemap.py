@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from haplolens.data.blocks import assign_blocks
 from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import ENCODINGS
 from haplolens.finemap.encodings import UNRESOLVED
+from haplolens.finemap.inflation import quiet_inflation
 from haplolens.finemap.priors import FLAT, MIN_LBF_TO_LEARN, learn_encoding_prior
 from haplolens.finemap.quiet import quiet_posterior
 from haplolens.finemap.region_data import RegionData, RegionReader, Whitening
@@ -56,6 +57,8 @@ class FineMapping:
         (4,) learned, relative to the minor allele.
     quiet_causes
         Causes expected outside the regions.
+    inflation
+        Of the quiet part of the scan; evidence is divided by it (`inflation.quiet_inflation`).
     region_p
         p-value that opened a region.
     coverage
@@ -68,11 +71,12 @@ class FineMapping:
     regions: list[RegionFit]
     encoding_prior: np.ndarray
     quiet_causes: float
+    inflation: float
     region_p: float
     coverage: float
 
 
-def finemap(
+def fine_map(
     cohort: Cohort,
     model: TraitNull,
     association: pd.DataFrame,
@@ -104,7 +108,7 @@ def finemap(
     coverage
         Of the credible sets.
     additive_only
-        Additive columns only, every effect of SuSiE kept: agrees with susieR.
+        Additive columns only, every effect of SuSiE kept, no correction for inflation: agrees with susieR.
     n_effects
         L, the most causes looked for in a region.
     region_p
@@ -125,12 +129,15 @@ def finemap(
     options = FitOptions(coverage, n_effects, additive_only, 1.0 if model.binary else None)
     if regions is None:
         regions = find_regions(association, blocks, cohort, p=threshold)
-    fits, prior = _fit_all(_Fitter(cohort, model, association, options), regions, threads, progress)
     block_of = assign_blocks(cohort.variants, blocks)
-    pip, mode, causes = _quiet(association, block_of, regions, prior, additive_only)
+    z = _z_scores(association, regions)
+    inflation = 1.0 if additive_only else quiet_inflation(z[:, 0], block_of)
+    fitter = _Fitter(cohort, model, association, options, inflation)
+    fits, prior = _fit_all(fitter, regions, threads, progress)
+    pip, mode, causes = _quiet(z / np.sqrt(inflation), association, block_of, prior, additive_only)
     for fit in fits:
         pip[fit.region.columns], mode[fit.region.columns] = fit.pip, fit.mode
-    return FineMapping(pip, mode, block_of, fits, prior, causes, threshold, coverage)
+    return FineMapping(pip, mode, block_of, fits, prior, causes, inflation, threshold, coverage)
 
 
 def fine_map_region(
@@ -148,11 +155,11 @@ def fine_map_region(
     Parameters
     ----------
     cohort, model, coverage, additive_only, n_effects
-        As for `finemap`.
+        As for `fine_map`.
     columns
         (V,) positions of the variants, ascending, on one chromosome.
     encoding_prior
-        (4,), relative to the minor allele; flat, or what `finemap` learned.
+        (4,), relative to the minor allele; flat, or what `fine_map` learned.
     """
     options = FitOptions(coverage, n_effects, additive_only, 1.0 if model.binary else None)
     region = region_of(cohort, columns)
@@ -163,20 +170,35 @@ def fine_map_region(
 class _Fitter:
     """Fits a region; holds Gram matrices between rounds while they fit into `HELD_BYTES`."""
 
-    def __init__(self, cohort: Cohort, model: TraitNull, association: pd.DataFrame, options: FitOptions):
-        self.cohort, self.model, self.options = cohort, model, options
+    def __init__(
+        self,
+        cohort: Cohort,
+        model: TraitNull,
+        association: pd.DataFrame,
+        options: FitOptions,
+        inflation: float,
+    ) -> None:
+        self.cohort, self.model, self.options, self.inflation = cohort, model, options, inflation
         self.p_values = association["p_any_encoding"].to_numpy(float)
         self.held: dict[str, RegionData] = {}
 
     def fit(self, region: Region, prior: np.ndarray) -> RegionFit:
         null = self.model.chromosome(region.chrom)
+        options = self._options(null)
         reader = RegionReader(self.cohort, self.model.rows, region.columns, null)
         data = self.held.get(region.region_id)
         if data is None and len(region.tiles) == 1:
-            data = read(reader, null.y, self.options)
+            data = read(reader, null.y, options)
             if sum(one.n_bytes for one in tuple(self.held.values())) + data.n_bytes <= HELD_BYTES:
                 self.held[region.region_id] = data
-        return fit_region(region, reader, self.p_values[region.columns], prior, self.options, data)
+        return fit_region(region, reader, self.p_values[region.columns], prior, options, data)
+
+    def _options(self, null: Whitening) -> FitOptions:
+        """The residual variance is held at its inflated value where there is inflation."""
+        if self.inflation == 1.0:
+            return self.options
+        noise = 1.0 if self.model.binary else float(null.y @ null.y) / null.df
+        return replace(self.options, residual_variance=self.inflation * noise)
 
 
 def _fit_all(
@@ -202,22 +224,23 @@ def _learnable(fit: RegionFit) -> np.ndarray:
     return fit.evidence[fit.lbf > MIN_LBF_TO_LEARN]
 
 
-def _quiet(
-    association: pd.DataFrame,
-    block_of: np.ndarray,
-    regions: list[Region],
-    prior: np.ndarray,
-    additive_only: bool,
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Posterior and mode of every variant outside the regions, and how many causes they are thought to hold."""
+def _z_scores(association: pd.DataFrame, regions: list[Region]) -> np.ndarray:
+    """(V, 4) beta / se in each encoding; NaN where untested, and inside the regions with signal."""
     columns = [association[[f"{part}_{e}" for e in ENCODINGS]].to_numpy(float) for part in ("beta", "se")]
     beta, se = columns
-    z = np.divide(beta, se, where=se > 0, out=np.full(beta.shape, np.nan))  # (V, 4)
+    z = np.divide(beta, se, where=se > 0, out=np.full(beta.shape, np.nan))
+    for region in regions:
+        z[region.columns] = np.nan
+    return z
+
+
+def _quiet(
+    z: np.ndarray, association: pd.DataFrame, block_of: np.ndarray, prior: np.ndarray, additive_only: bool
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Posterior and mode of every variant outside the regions, and how many causes they are thought to hold."""
     if additive_only:
         z[:, 1:] = np.nan
-    quiet = np.ones(len(z), bool)
-    for region in regions:
-        quiet[region.columns] = False
+    quiet = np.isfinite(z).any(axis=1)
     pip, mode = np.full(len(z), np.nan), np.full(len(z), UNRESOLVED)
     frequency = np.nan_to_num(association["a1_freq"].to_numpy(float), nan=0.5)
     found = quiet_posterior(

@@ -43,7 +43,7 @@ def prioritise(
     blocks
         Tiling of the chromosomes.
     finemapping
-        Of `finemap.finemap`.
+        Of `finemap.fine_map`.
     trait, conditional, summary, provenance
         Passed on to `Findings`; ``summary`` gets what fine-mapping learned.
 
@@ -55,6 +55,7 @@ def prioritise(
     sets = _number_sets(finemapping)
     learned = {
         "encoding_prior": dict(zip(EFFECT_MODES[:4], finemapping.encoding_prior.tolist(), strict=True)),
+        "inflation": finemapping.inflation,
         "expected_quiet_causes": finemapping.quiet_causes,
         "region_p": finemapping.region_p,
         "n_regions": len(finemapping.regions),

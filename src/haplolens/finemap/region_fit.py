@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from haplolens.data.genotypes import ENCODING_WEIGHTS
-from haplolens.finemap.credible import CredibleSet, credible_sets
+from haplolens.finemap.credible import TEMPER, CredibleSet, credible_sets
 from haplolens.finemap.posterior import FURTHER_CAUSES, VariantPosterior, fit_variants
 from haplolens.finemap.region_data import RegionData, RegionReader, read_region
 from haplolens.finemap.regions import Region, owners
@@ -48,6 +48,11 @@ class FitOptions:
     def further_causes(self) -> float:
         """See `posterior.fit_variants`."""
         return 0.0 if self.additive_only else FURTHER_CAUSES
+
+    @property
+    def temper(self) -> float:
+        """See `credible.credible_sets`."""
+        return 1.0 if self.additive_only else TEMPER
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +192,7 @@ def _fit_tile(
     mine = own[found.alpha.argmax(axis=1)] if len(found.alpha) else np.zeros(0, bool)
     sets = [
         replace(one, variants=tile[one.variants])
-        for one in credible_sets(found, data.columns, coverage=options.coverage)
+        for one in credible_sets(found, data.columns, coverage=options.coverage, temper=options.temper)
         if mine[one.effect]
     ]
     usable = data.columns.usable
