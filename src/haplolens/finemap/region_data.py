@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from haplolens.data.cohort import Cohort
-from haplolens.data.genotypes import ENCODING_WEIGHTS
+from haplolens.data.genotypes import MISSING, Genotypes
 from haplolens.finemap.encodings import EncodedColumns, IndicatorMoments, encode, encode_additive
 from haplolens.finemap.posterior import RegionTrait
 
@@ -57,21 +57,35 @@ class RegionReader:
         at = np.arange(len(self.columns))
         return [at[i : i + CHUNK] for i in range(0, len(at), CHUNK)]
 
+    def _genotypes(self, at: np.ndarray) -> tuple[Genotypes, slice | np.ndarray]:
+        """Genotypes of the model's samples, and what to ask them for; nothing is copied where all samples are in."""
+        if np.array_equal(self.rows, np.arange(self.cohort.n_samples)):
+            return self.cohort.genotypes, self.columns[at]
+        return self.cohort.genotypes.take(self.rows, self.columns[at]), slice(None)
+
     def indicators(self, at: np.ndarray) -> np.ndarray:
         """(2, k, n) float64 P(het), P(hom ALT), missing entries filled by the variant's mean."""
-        taken = self.cohort.genotypes.take(self.rows, self.columns[at])
-        both = np.stack(taken.read_indicators(slice(None))).astype(np.float64)
-        missing = np.isnan(both)
-        if missing.any():
-            known = np.maximum((~missing).sum(axis=2, keepdims=True), 1)
-            mean = np.where(missing, 0.0, both).sum(axis=2, keepdims=True) / known
-            both = np.where(missing, mean, both)
-        return both
+        genotypes, asked = self._genotypes(at)
+        return _filled(np.stack(genotypes.read_indicators(asked)).astype(np.float64))
 
-    def additive(self, at: np.ndarray) -> np.ndarray:
-        """(k, n) float64 whitened copies of ALT."""
-        het, hom = self.indicators(at)
-        return self.null.project(het + 2.0 * hom)
+    def dosages(self, at: np.ndarray) -> np.ndarray:
+        """(1, k, n) float64 copies of ALT, missing entries filled by the variant's mean."""
+        genotypes, asked = self._genotypes(at)
+        if genotypes.has_dosage:
+            return _filled(genotypes.read_dosage(asked).astype(np.float64)[None])
+        calls = genotypes.read(asked)
+        copies = calls.astype(np.float64)
+        copies[calls == MISSING] = np.nan
+        return _filled(copies[None])
+
+
+def _filled(rows: np.ndarray) -> np.ndarray:
+    """Rows (..., n) with NaN replaced by the row's mean."""
+    missing = np.isnan(rows)
+    if not missing.any():
+        return rows
+    known = np.maximum((~missing).sum(axis=-1, keepdims=True), 1)
+    return np.where(missing, np.where(missing, 0.0, rows).sum(axis=-1, keepdims=True) / known, rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,17 +128,17 @@ def read_region(
     unit = 1.0 if residual_variance is not None else float(np.sqrt(reader.null.y @ reader.null.y / (n - 1.0)))
     y = y / unit
     n_variants = len(reader.columns)
-    moments = IndicatorMoments(np.empty((n_variants, 2)), np.empty((n_variants, 2, 2)), len(reader.rows))
-    n_rows = n_variants if additive_only else 2 * n_variants
-    products = np.empty(n_rows)
+    moments = IndicatorMoments(np.zeros((n_variants, 2)), np.zeros((n_variants, 2, 2)), len(reader.rows))
+    products = np.empty(n_variants if additive_only else 2 * n_variants)
 
     def rows_of(at: np.ndarray) -> np.ndarray:
-        both = reader.indicators(at)  # (2, k, n)
-        moments.total[at] = both.sum(axis=2).T
-        centred = both - both.mean(axis=2, keepdims=True)
-        moments.spread[at] = np.einsum("ikn,jkn->kij", centred, centred)
-        wanted = np.tensordot(ENCODING_WEIGHTS[:1], both, 1) if additive_only else both
-        whitened = reader.null.project(wanted.reshape(-1, both.shape[2]))
+        raw = reader.dosages(at) if additive_only else reader.indicators(at)  # (1 or 2, k, n)
+        k = len(raw)  # copies of ALT stand where P(het) would: the additive weight of both is 1
+        moments.total[at, :k] = raw.sum(axis=2).T
+        centred = raw - raw.mean(axis=2, keepdims=True)
+        for a, b in np.ndindex(k, k):
+            moments.spread[at, a, b] = np.einsum("kn,kn->k", centred[a], centred[b])
+        whitened = reader.null.project(raw.reshape(-1, raw.shape[2]))
         products[_places(at, n_variants, additive_only)] = whitened @ y
         return whitened.astype(np.float32)
 
