@@ -10,7 +10,7 @@ from haplolens.data.blocks import tile_blocks
 from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS
 from haplolens.data.schema import EFFECT_MODES
 from haplolens.data.simulate import simulate_cohort
-from haplolens.finemap.finemap import fine_map_region, finemap
+from haplolens.finemap.finemap import fine_map, fine_map_region
 
 N, V = 420, 270
 
@@ -52,7 +52,7 @@ def planted():
 
 
 def _run(cohort, y, **options):
-    return finemap(cohort, OneNull(y), scan_of(cohort, y), blocks_of(cohort), **options)
+    return fine_map(cohort, OneNull(y), scan_of(cohort, y), blocks_of(cohort), **options)
 
 
 def test_finemap__every_variant_has_a_posterior_and_causes_the_largest(planted):
@@ -113,7 +113,7 @@ def test_finemap__noise_opens_no_region_and_expects_little(planted):
 def test_finemap__binary_trait(planted):
     cohort, causes, y = planted
     cases = (y > np.median(y)).astype(float)
-    found = finemap(cohort, OneNull(cases, binary=True), scan_of(cohort, cases), blocks_of(cohort))
+    found = fine_map(cohort, OneNull(cases, binary=True), scan_of(cohort, cases), blocks_of(cohort))
     strongest = int(np.nanargmax(found.pip))
     r = np.corrcoef(cohort.genotypes.read([strongest, *causes]))[0, 1:]
     assert np.abs(r).max() > 0.6

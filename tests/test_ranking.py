@@ -6,7 +6,7 @@ from scipy.stats import false_discovery_control
 from finemap_windows import OneNull, common, trait, with_calls
 from haplolens.data.schema import BLOCKS_TSV, CREDIBLE_SETS_TSV, EFFECT_MODES, VARIANTS_TSV
 from haplolens.data.simulate import simulate_cohort
-from haplolens.finemap.finemap import finemap
+from haplolens.finemap.finemap import fine_map
 from haplolens.finemap.ranking import benjamini_hochberg, cauchy_combination, prioritise
 from test_finemap import blocks_of, scan_of
 
@@ -20,7 +20,7 @@ def ranked():
     causes = common(cohort, 30)[[0, -1]]
     y = trait(calls[causes], 0.15, seed=3)
     scan, blocks = scan_of(cohort, y), blocks_of(cohort)
-    found = finemap(cohort, OneNull(y), scan, blocks)
+    found = fine_map(cohort, OneNull(y), scan, blocks)
     return (
         cohort,
         scan,
@@ -117,7 +117,7 @@ def test_findings__no_signal_gives_complete_tables(ranked):
     cohort, _, blocks, _, _ = ranked
     y = np.random.default_rng(9).normal(size=350)
     scan = scan_of(cohort, y)
-    findings = prioritise(cohort, scan, blocks, finemap(cohort, OneNull(y), scan, blocks))
+    findings = prioritise(cohort, scan, blocks, fine_map(cohort, OneNull(y), scan, blocks))
     assert findings.credible_sets.empty
     assert tuple(findings.credible_sets.columns) == CREDIBLE_SETS_TSV
     assert len(findings.blocks) == len(blocks)

@@ -44,7 +44,7 @@ _HOME = {
     "condition_on": "association.conditional",
     "stepwise": "association.conditional",
     "find_regions": "finemap.regions",
-    "finemap": "finemap.finemap",
+    "fine_map": "finemap.finemap",
     "prioritise": "finemap.ranking",
     # planted causes
     "Architecture": "data.simulate",

@@ -11,7 +11,6 @@ import numpy as np
 from haplolens.data.cohort import Cohort
 from haplolens.data.qc import QcReport, apply_qc
 from haplolens.data.select import select
-from haplolens.errors import AlignmentError
 from haplolens.io.genotypes import read_genotypes
 from haplolens.io.lists import read_id_list
 from haplolens.io.traits import attach_traits
@@ -47,6 +46,7 @@ def load(
     hwe: float | None = 1e-15,
     min_info: float | None = None,
     build: str | None = None,
+    bgen_ref: str = "first",
     workdir: str | Path | None = None,
     threads: int = 1,
     reporter: Reporter | None = None,
@@ -69,6 +69,8 @@ def load(
         Thresholds of `data.qc.apply_qc`.
     build
         Genome build, recorded with the results and checked against what the files say.
+    bgen_ref
+        "first" or "last": which allele of a BGEN is REF; the format does not say.
     workdir
         Where an imported store is kept; None is a temporary folder.
     threads, reporter
@@ -81,10 +83,8 @@ def load(
     """
     reporter = reporter or Reporter()
     with reporter.step("read genotypes", 0) as advance:
-        cohort = read_genotypes(genotypes, build=build, workdir=workdir, threads=threads, progress=advance)
-    if build and cohort.build and build.lower() not in cohort.build.lower():
-        raise AlignmentError(
-            f"the genotypes say build {cohort.build}, --build says {build}. Correct one of them."
+        cohort = read_genotypes(
+            genotypes, build=build, workdir=workdir, threads=threads, progress=advance, bgen_ref=bgen_ref
         )
     cohort = select(
         cohort,

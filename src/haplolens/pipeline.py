@@ -27,7 +27,7 @@ from haplolens.data.cohort import Cohort
 from haplolens.data.findings import Findings, RegionView
 from haplolens.data.genotypes import ENCODINGS
 from haplolens.data.select import inside
-from haplolens.finemap.finemap import finemap as fine_map
+from haplolens.finemap.finemap import fine_map
 from haplolens.finemap.ranking import prioritise
 from haplolens.finemap.regions import Region, region_of
 from haplolens.io.checkpoint import Checkpoint, State

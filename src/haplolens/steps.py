@@ -12,7 +12,7 @@ from haplolens.association.conditional import condition_on
 from haplolens.association.pvalues import lambda_gc
 from haplolens.association.scan import scan
 from haplolens.association.structure import fit_null
-from haplolens.blocks.detect import default_max_kb, find_blocks
+from haplolens.blocks.detect import find_blocks
 from haplolens.blocks.prune import prune
 from haplolens.data.blocks import tile_blocks
 from haplolens.data.findings import Findings
@@ -208,12 +208,11 @@ def blocks_files(
     """
     reporter, threads = reporter or Reporter(), options.pop("threads", None) or available_threads()
     cohort = load(genotypes, threads=threads, reporter=reporter, **options).cohort
-    max_kb = blocks_max_kb or default_max_kb(cohort.variants)
     method = blocks or ("recombination" if genetic_map else "gabriel")
     if method in BLOCK_METHODS:
         with reporter.step("haploblocks", cohort.n_variants) as advance:
             table = find_blocks(
-                cohort, method=method, rule=block_rule, max_kb=max_kb,
+                cohort, method=method, rule=block_rule, max_kb=blocks_max_kb,
                 genetic_map=read_genetic_map(genetic_map) if genetic_map else None, threads=threads, progress=advance,
             )  # fmt: skip
     else:

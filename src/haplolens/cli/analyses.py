@@ -32,6 +32,7 @@ def scan_verb(
     hwe: o.Hwe = 1e-15,
     min_info: o.MinInfo = None,
     build: o.Build = None,
+    bgen_ref: o.BgenRef = "first",
     structure: o.Structure = "auto",
     loco: o.Loco = True,
     force_mixed: o.ForceMixed = False,

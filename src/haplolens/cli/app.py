@@ -56,7 +56,7 @@ def loading_options(given: dict[str, Any]) -> dict[str, Any]:
     """The options of `loading.load` among a verb's own."""
     wanted = (
         "covariates", "covariates_file", "keep", "remove", "extract", "exclude", "chrom", "region", "min_maf",
-        "max_missing", "max_sample_missing", "hwe", "min_info", "build", "threads",
+        "max_missing", "max_sample_missing", "hwe", "min_info", "build", "bgen_ref", "threads",
     )  # fmt: skip
     chosen: dict[str, Any] = {name: given[name] for name in wanted if name in given}
     for name in ("covariates", "chrom"):

@@ -15,6 +15,7 @@ def import_verb(
     genotypes: o.Genotypes,
     out: o.OutPrefix,
     engine: Annotated[str, typer.Option("--engine", help="auto, python or plink2.")] = "auto",
+    bgen_ref: o.BgenRef = "first",
     threads: o.Threads = None,
     as_json: o.Json = False,
     verbose: o.Verbose = False,
@@ -24,7 +25,9 @@ def import_verb(
 
     reporter = reporter_for(as_json)
     with reporter.step("import", 0) as advance:
-        report = import_genotypes(genotypes, out, engine=engine, threads=threads or 1, progress=advance)
+        report = import_genotypes(
+            genotypes, out, engine=engine, bgen_ref=bgen_ref, threads=threads or 1, progress=advance
+        )
     made = f"{out}.pgen: {report.n_samples:,} samples x {report.n_variants:,} variants"
     finish(
         report._asdict(),
@@ -76,6 +79,7 @@ def qc_verb(
     hwe: o.Hwe = 1e-15,
     min_info: o.MinInfo = None,
     build: o.Build = None,
+    bgen_ref: o.BgenRef = "first",
     threads: o.Threads = None,
     config: o.Config = None,
     as_json: o.Json = False,

@@ -67,6 +67,7 @@ MaxSampleMissing = Annotated[
 Hwe = Annotated[float | None, typer.Option("--hwe", help="Smallest Hardy-Weinberg mid-p; 0 is off.")]
 MinInfo = Annotated[float | None, typer.Option("--min-info", help="Smallest imputation quality.")]
 Build = Annotated[str | None, typer.Option("--build", help="Genome build, recorded and checked: GRCh38.")]
+BgenRef = Annotated[str, typer.Option("--bgen-ref", help="Allele of a BGEN that is REF: first or last.")]
 Structure = Annotated[str, typer.Option("--structure", help="auto, none, pcs or mixed.")]
 Loco = Annotated[
     bool, typer.Option("--loco/--no-loco", help="Leave the tested chromosome out of the kinship.")

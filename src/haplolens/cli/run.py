@@ -27,6 +27,7 @@ def run_verb(
     hwe: o.Hwe = 1e-15,
     min_info: o.MinInfo = None,
     build: o.Build = None,
+    bgen_ref: o.BgenRef = "first",
     structure: o.Structure = "auto",
     loco: o.Loco = True,
     force_mixed: o.ForceMixed = False,
