@@ -61,9 +61,9 @@ def test_read_region__units_of_the_trait_do_not_matter():
     np.testing.assert_allclose(one.columns.xty, two.columns.xty, rtol=1e-9)
 
 
-def test_read_region__binary_keeps_its_scale():
+def test_read_region__fixed_residual_variance_follows_the_units():
     cohort = window(71, 13, seed=3)
     y = np.random.default_rng(1).normal(size=71) * 3
     data = read_region(reader(cohort, y), y - y.mean(), residual_variance=1.0)
-    assert data.unit == 1
-    assert data.trait.yty == pytest.approx(((y - y.mean()) ** 2).sum())
+    assert data.trait.yty == pytest.approx(70)
+    assert data.trait.residual_variance == pytest.approx(1 / data.unit**2)

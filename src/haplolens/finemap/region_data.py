@@ -90,7 +90,7 @@ def _filled(rows: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class RegionData:
-    """Columns and trait of one region, ready for `posterior.fit_variants`; ``unit`` is the trait's SD (1 if binary)."""
+    """Columns and trait of one region, ready for `posterior.fit_variants`; ``unit`` is the trait's SD."""
 
     columns: EncodedColumns
     trait: RegionTrait
@@ -117,16 +117,16 @@ def read_region(
     reader
         Of the region.
     y
-        (n,) whitened trait (`null.y`, or what earlier tiles left of it). A quantitative trait is brought to
-        unit variance.
+        (n,) whitened trait (`null.y`, or what earlier tiles left of it). It is brought to unit variance.
     additive_only
         One column per variant.
     residual_variance
-        1 for binary traits.
+        In units of ``y``: 1 for binary traits; None estimates it.
     """
     n = reader.null.df + 1.0
-    unit = 1.0 if residual_variance is not None else float(np.sqrt(reader.null.y @ reader.null.y / (n - 1.0)))
+    unit = float(np.sqrt(reader.null.y @ reader.null.y / (n - 1.0)))
     y = y / unit
+    noise = None if residual_variance is None else residual_variance / unit**2
     n_variants = len(reader.columns)
     moments = IndicatorMoments(np.zeros((n_variants, 2)), np.zeros((n_variants, 2, 2)), len(reader.rows))
     products = np.empty(n_variants if additive_only else 2 * n_variants)
@@ -144,7 +144,7 @@ def read_region(
 
     gram = _gram(reader.chunks(), rows_of, n_variants, additive_only)
     build = encode_additive if additive_only else encode
-    trait = RegionTrait(float(y @ y), n, residual_variance)
+    trait = RegionTrait(float(y @ y), n, noise)
     return RegionData(build(gram, products, moments, n), trait, unit)
 
 
