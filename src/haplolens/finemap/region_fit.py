@@ -19,6 +19,8 @@ from haplolens.finemap.regions import Region, owners
 
 LD_VARIANTS = 200
 """Variants of the LD triangle."""
+FURTHER_PER_VARIANT = 0.002
+"""Small regions expect fewer further causes than large ones, in proportion."""
 NEGLIGIBLE = 1e-4
 """Share of an effect that a variant must carry to be taken out of the trait with it."""
 
@@ -44,10 +46,9 @@ class FitOptions:
     additive_only: bool = False
     residual_variance: float | None = None
 
-    @property
-    def further_causes(self) -> float:
-        """See `posterior.fit_variants`."""
-        return 0.0 if self.additive_only else FURTHER_CAUSES
+    def further_causes(self, n_variants: int) -> float:
+        """Causes expected in a region of that size beyond those found; see `posterior.fit_variants`."""
+        return 0.0 if self.additive_only else min(FURTHER_CAUSES, FURTHER_PER_VARIANT * n_variants)
 
     @property
     def temper(self) -> float:
@@ -162,8 +163,8 @@ def fit_region(
         tile = region.tiles[t]
         part = replace(reader, columns=region.columns[tile])
         here = data if data is not None and len(region.tiles) == 1 else read(part, y, options)
-        share = len(tile) / len(region.columns)
-        one = _fit_tile(tile, owner[tile] == t, here, encoding_prior, options, share)
+        further = options.further_causes(len(region.columns)) * len(tile) / len(region.columns)
+        one = _fit_tile(tile, owner[tile] == t, here, encoding_prior, options, further)
         fitted.append(one)
         if len(region.tiles) > 1 and one.mine.any():
             y = y - _explained(part, here, one.found.coefficient[one.mine].sum(axis=0))
@@ -183,11 +184,11 @@ def _fit_tile(
     data: RegionData,
     encoding_prior: np.ndarray,
     options: FitOptions,
-    share: float,
+    further: float,
 ) -> _TileFit:
     found = fit_variants(
         data.columns, data.trait, encoding_prior,
-        n_effects=options.n_effects, further_causes=options.further_causes * share,
+        n_effects=options.n_effects, further_causes=further,
     )  # fmt: skip
     mine = own[found.alpha.argmax(axis=1)] if len(found.alpha) else np.zeros(0, bool)
     sets = [
