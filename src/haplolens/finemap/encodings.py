@@ -85,7 +85,7 @@ class EncodedColumns:
     @property
     def usable(self) -> np.ndarray:
         """(V,) bool, variants with at least one column."""
-        return self.share.any(axis=(0, 2))
+        return np.asarray(self.share.any(axis=(0, 2)))
 
 
 def encode(

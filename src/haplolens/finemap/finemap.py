@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -30,8 +31,15 @@ ROUNDS = 2
 class TraitNull(Protocol):
     """What is asked of a null model (`association.null.NullModel`)."""
 
-    binary: bool
-    rows: np.ndarray
+    @property
+    def binary(self) -> bool:
+        """Case/control."""
+        ...
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n,) positions of its samples in the cohort."""
+        ...
 
     @property
     def chromosome(self) -> Callable[[str], Whitening]:
@@ -193,6 +201,11 @@ class _Fitter:
                 self.held[region.region_id] = data
         return fit_region(region, reader, self.p_values[region.columns], prior, options, data)
 
+    def evidence(self, region: Region, prior: np.ndarray) -> np.ndarray:
+        """(K, 4) of the effects that are surely there: noise would teach the prior what noise looks like."""
+        fit = self.fit(region, prior)
+        return fit.evidence[fit.lbf > MIN_LBF_TO_LEARN]
+
     def _options(self, null: Whitening) -> FitOptions:
         """The residual variance is held at its inflated value where there is inflation."""
         if self.inflation == 1.0:
@@ -207,9 +220,7 @@ def _fit_all(
     """Fit every region, learning the prior over encodings on the way."""
     prior = FLAT
     for _ in range(0 if fitter.options.additive_only else ROUNDS):
-        seen = map_ordered(
-            lambda region, prior=prior: _learnable(fitter.fit(region, prior)), regions, threads
-        )
+        seen = map_ordered(partial(fitter.evidence, prior=prior), regions, threads)
         prior = learn_encoding_prior(np.concatenate([np.empty((0, 4)), *seen]))
     fits = []
     for fit in map_ordered(lambda region: fitter.fit(region, prior), regions, threads):
@@ -217,11 +228,6 @@ def _fit_all(
         if progress is not None:
             progress(1)
     return fits, prior
-
-
-def _learnable(fit: RegionFit) -> np.ndarray:
-    """(K, 4) evidence of the effects that are surely there: noise would teach the prior what noise looks like."""
-    return fit.evidence[fit.lbf > MIN_LBF_TO_LEARN]
 
 
 def _z_scores(association: pd.DataFrame, regions: list[Region]) -> np.ndarray:

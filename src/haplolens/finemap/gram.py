@@ -20,8 +20,15 @@ SPARSE = 0.25
 class Gram(Protocol):
     """X'X of P columns, each standardised to the same squared norm."""
 
-    n_columns: int
-    scale: float
+    @property
+    def n_columns(self) -> int:
+        """P."""
+        ...
+
+    @property
+    def scale(self) -> float:
+        """Squared norm of every column."""
+        ...
 
     def multiply(self, b: np.ndarray) -> np.ndarray:
         """X'X b, (P,) float64."""

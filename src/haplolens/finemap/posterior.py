@@ -108,12 +108,16 @@ def fit_variants(
     """
     prior = columns.prior(encoding_prior)
     n_encodings, n_variants = columns.share.shape[:2]
-    given = (columns.gram, columns.xty, trait.yty, trait.n)
-    options = {"prior": prior, "n_effects": n_effects, "residual_variance": trait.residual_variance}
     if further_causes > 0:
-        averaged = fit_all_optima(*given, n_variants=n_variants, **options)
+        averaged = fit_all_optima(
+            columns.gram, columns.xty, trait.yty, trait.n,
+            prior=prior, n_variants=n_variants, n_effects=n_effects, residual_variance=trait.residual_variance,
+        )  # fmt: skip
     else:
-        plain = fit_effects(*given, **options)
+        plain = fit_effects(
+            columns.gram, columns.xty, trait.yty, trait.n,
+            prior=prior, n_effects=n_effects, residual_variance=trait.residual_variance,
+        )  # fmt: skip
         kept = np.flatnonzero(plain.active)
         averaged = AveragedFit(plain, kept, plain.alpha[kept])
     fit, kept = averaged.best, averaged.kept

@@ -26,9 +26,20 @@ ROW_BYTES = 1 << 30
 class Whitening(Protocol):
     """What is asked of a chromosome's null model (`association.null.ChromosomeNull`)."""
 
-    y: np.ndarray
-    project: Callable[[np.ndarray], np.ndarray]
-    df: int
+    @property
+    def y(self) -> np.ndarray:
+        """(n,) whitened trait."""
+        ...
+
+    @property
+    def df(self) -> int:
+        """Residual degrees of freedom."""
+        ...
+
+    @property
+    def project(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Covariates and structure out of (k, n) rows."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -228,7 +228,8 @@ def _explained(reader: RegionReader, data: RegionData, coefficient: np.ndarray) 
 def _stitch(region: Region, fitted: list[_TileFit]) -> RegionFit:
     """One region from its tiles."""
     n_variants = len(region.columns)
-    alpha, sets = [], []
+    alpha: list[np.ndarray] = []
+    sets: list[CredibleSet] = []
     mode, usable = np.zeros(n_variants, int), np.zeros(n_variants, bool)
     for one in fitted:
         rows = np.zeros((int(one.mine.sum()) + 1, n_variants))
@@ -236,7 +237,9 @@ def _stitch(region: Region, fitted: list[_TileFit]) -> RegionFit:
         rows[-1, one.tile[one.own]] = one.found.further[one.own]
         alpha.append(rows)
         mode[one.tile[one.own]], usable[one.tile[one.own]] = one.found.mode[one.own], one.usable[one.own]
-        taken = np.concatenate([other.variants for other in sets]) if sets and len(fitted) > 1 else []
+        taken: np.ndarray | list = (
+            np.concatenate([other.variants for other in sets]) if sets and len(fitted) > 1 else []
+        )
         sets += [new for new in one.sets if not np.isin(new.variants, taken).any()]
     rows = np.concatenate(alpha)
     pip = np.where(usable, 1.0 - np.prod(1.0 - rows, axis=0), np.nan)

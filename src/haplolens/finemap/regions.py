@@ -130,8 +130,8 @@ class _Search:
             below = joined[i - 1][1] if i else -1
             above = joined[i + 1][0] if i + 1 < len(joined) else len(self.names)
             self._grow(span, below, above)
-        spans = [self.here[self.first[a] : self.last[b] + 1] for a, b in joined]
-        return [region_of(self.cohort, columns, self.max_variants) for columns in spans]
+        found = [self.here[self.first[a] : self.last[b] + 1] for a, b in joined]
+        return [region_of(self.cohort, columns, self.max_variants) for columns in found]
 
     def without_map(self, signal: np.ndarray, blocks: pd.DataFrame) -> list[Region]:
         """Regions of variants without a map: linked clusters with signal."""
