@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from finemap_windows import window
-from haplolens.bench.finding import Found, summarise
+from haplolens.bench.finding import Found, coverage_over_suites, summarise
 from haplolens.bench.planted import PlantedTrait, cut_windows, plant_traits
 from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS
 from haplolens.data.simulate import simulate_cohort
@@ -83,3 +83,14 @@ def test_plant__causes_are_where_and_what_the_truth_says():
                 assert np.corrcoef(acting, trait.y)[0, 1] ** 2 > 0.01
     again = plant_traits(windows, dict.fromkeys(ENCODINGS, 1.0), PLAN, 4, seed=1)
     np.testing.assert_array_equal(made[5].y, again[5].y)
+
+
+def test_coverage_over_suites__adds_up():
+    rows = [
+        {"method": "m", "metric": "credible_set_coverage", "value": v, "n": n}
+        for v, n in ((0.5, 10), (1.0, 30))
+    ]
+    (made,) = coverage_over_suites([*rows, {"method": "m", "metric": "other", "value": 0.0, "n": 5}])
+    assert made["value"] == 35 / 40
+    assert made["n"] == 40
+    assert made["low"] < 35 / 40 < made["high"]

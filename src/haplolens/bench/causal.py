@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import chi2
 
-from haplolens.bench.finding import Found, summarise
+from haplolens.bench.finding import Found, coverage_over_suites, summarise
 from haplolens.bench.planted import PlantedTrait, cut_windows, locus_of_variants, plant_traits
 from haplolens.bench.susie_in_r import run_susie_in_r
 from haplolens.data.schema import EFFECT_MODES
@@ -84,7 +84,7 @@ def run_bench(
             everything = [one for group in found for one in group]
             records += summarise(name, traits, everything, against="susieR", seed=seed)
             advance(1)
-    return records
+    return records + coverage_over_suites(records)
 
 
 @dataclass(eq=False)

@@ -155,3 +155,15 @@ def _mode_records(suite: str, one: Found, traits: list[PlantedTrait]) -> list[di
         _share(suite, one, "mode_accuracy", right, len(said)),
         _share(suite, one, "mode_unresolved", unresolved, len(said)),
     ]
+
+
+def coverage_over_suites(records: list[dict]) -> list[dict]:
+    """One record for each method: coverage of its credible sets over all suites together."""
+    rows = [row for row in records if row["metric"] == "credible_set_coverage" and row["n"]]
+    made = []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method]
+        n, hits = sum(row["n"] for row in own), round(sum(row["value"] * row["n"] for row in own))
+        low, high = wilson(hits, n)
+        made.append(record("all", method, "credible_set_coverage", hits / n, low=low, high=high, n=n))
+    return made
