@@ -12,7 +12,7 @@ from haplolens.bench.planted import CentredNull
 from haplolens.bench.records import record
 from haplolens.bench.susie_in_r import run_susie_in_r
 from haplolens.data.simulate import Architecture, simulate_cohort, simulate_trait
-from haplolens.finemap.posterior import FURTHER_CAUSES, fit_variants
+from haplolens.finemap.posterior import EXPECTED_CAUSES, fit_variants
 from haplolens.finemap.priors import FLAT
 from haplolens.finemap.region_data import RegionReader, read_region
 from haplolens.parallel import map_ordered
@@ -43,8 +43,8 @@ def susie_speed_cases(*, seed: int = 0, repeats: int | None = None) -> list[dict
     def ours(additive_only: bool) -> float:
         started = time.perf_counter()
         data = read_region(reader, reader.null.y, additive_only=additive_only)
-        further = 0.0 if additive_only else FURTHER_CAUSES
-        fit_variants(data.columns, data.trait, FLAT, further_causes=further)
+        expected = 0.0 if additive_only else EXPECTED_CAUSES
+        fit_variants(data.columns, data.trait, FLAT, expected_causes=expected)
         return time.perf_counter() - started
 
     def turn(_: int) -> tuple[float, float, float]:

@@ -141,9 +141,14 @@ def fine_map(
     z = _z_scores(association, regions)
     inflation = 1.0 if additive_only else quiet_inflation(z[:, 0], block_of)
     fitter = _Fitter(cohort, model, association, options, inflation)
-    fits, prior = _fit_all(fitter, regions, threads, progress)
+    prior, sure = _learn_prior(fitter, regions, threads)
     pip, mode, causes = _quiet(z / np.sqrt(inflation), association, block_of, prior, additive_only)
-    for fit in fits:
+    fitter.causes_per_variant = (causes + sure) / cohort.n_variants
+    fits = []
+    for fit in map_ordered(partial(fitter.fit, prior=prior), regions, threads):
+        fits.append(fit)
+        if progress is not None:
+            progress(1)
         pip[fit.region.columns], mode[fit.region.columns] = fit.pip, fit.mode
     return FineMapping(pip, mode, block_of, fits, prior, causes, inflation, threshold, coverage)
 
@@ -189,6 +194,7 @@ class _Fitter:
         self.cohort, self.model, self.options, self.inflation = cohort, model, options, inflation
         self.p_values = association["p_any_encoding"].to_numpy(float)
         self.held: dict[str, RegionData] = {}
+        self.causes_per_variant: float | None = None
 
     def fit(self, region: Region, prior: np.ndarray) -> RegionFit:
         null = self.model.chromosome(region.chrom)
@@ -207,27 +213,22 @@ class _Fitter:
         return fit.evidence[fit.lbf > MIN_LBF_TO_LEARN]
 
     def _options(self, null: Whitening) -> FitOptions:
-        """The residual variance is held at its inflated value where there is inflation."""
+        """With what the scan has taught; the residual variance is held at its inflated value."""
+        options = replace(self.options, causes_per_variant=self.causes_per_variant)
         if self.inflation == 1.0:
-            return self.options
+            return options
         noise = 1.0 if self.model.binary else float(null.y @ null.y) / null.df
-        return replace(self.options, residual_variance=self.inflation * noise)
+        return replace(options, residual_variance=self.inflation * noise)
 
 
-def _fit_all(
-    fitter: _Fitter, regions: list[Region], threads: int, progress: Progress | None
-) -> tuple[list[RegionFit], np.ndarray]:
-    """Fit every region, learning the prior over encodings on the way."""
-    prior = FLAT
+def _learn_prior(fitter: _Fitter, regions: list[Region], threads: int) -> tuple[np.ndarray, int]:
+    """The prior over encodings, and how many effects are surely there."""
+    prior, sure = FLAT, 0
     for _ in range(0 if fitter.options.additive_only else ROUNDS):
         seen = map_ordered(partial(fitter.evidence, prior=prior), regions, threads)
-        prior = learn_encoding_prior(np.concatenate([np.empty((0, 4)), *seen]))
-    fits = []
-    for fit in map_ordered(lambda region: fitter.fit(region, prior), regions, threads):
-        fits.append(fit)
-        if progress is not None:
-            progress(1)
-    return fits, prior
+        evidence = np.concatenate([np.empty((0, 4)), *seen])
+        prior, sure = learn_encoding_prior(evidence), len(evidence)
+    return prior, sure
 
 
 def _z_scores(association: pd.DataFrame, regions: list[Region]) -> np.ndarray:

@@ -10,8 +10,10 @@ from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns
 from haplolens.finemap.optima import AveragedFit, fit_all_optima
 from haplolens.finemap.susie import fit_effects
 
-FURTHER_CAUSES = 0.5
-"""Causes expected in a region beyond those that SuSiE has found."""
+EXPECTED_CAUSES = 0.5
+"""Causes expected in a region before it is looked at, where the rest of the genome does not tell."""
+MOST_LIKELY = 0.5
+"""Largest prior probability of a cause: no region is believed to hold one before it is looked at."""
 EXPECTED_Z2 = np.array([8.0, 32.0, 128.0])
 """Prior variance of a cause's z-score, averaged over: effects this study could just see, and larger ones."""
 
@@ -83,15 +85,15 @@ def fit_variants(
     encoding_prior: np.ndarray,
     *,
     n_effects: int = 10,
-    further_causes: float = FURTHER_CAUSES,
+    expected_causes: float = EXPECTED_CAUSES,
 ) -> VariantPosterior:
     """Encoding-aware SuSiE: which variants of a region are causes, each in the encoding that explains it best.
 
     It supposes that the causes are among the variants given; where the cause is untyped its best proxies
-    carry the posterior. SuSiE always spends all of its L effects: those with next to no evidence would add
-    a probability of 1 each, spread over the region. They are replaced by one further effect that need not
-    exist, which ranks weak signals and keeps the sum of the posterior near the number of causes; and effects
-    are averaged over the local optima of the fit (`optima`).
+    carry the posterior. SuSiE spreads a probability of 1 over the region for each of its L effects, however weak
+    their evidence. Here each effect counts with the posterior probability that it exists at all; those with next
+    to no evidence give way to one further effect, which ranks weak signals; and effects are averaged over the local
+    optima of the fit (`optima`).
 
     Parameters
     ----------
@@ -103,12 +105,13 @@ def fit_variants(
         (4,) prior over encodings, relative to the minor allele.
     n_effects
         L, the most causes that are looked for.
-    further_causes
-        Causes expected beyond those found; 0 is SuSiE as susieR does it: one optimum, and all of its effects.
+    expected_causes
+        Causes expected in the region before it is looked at; 0 is SuSiE as susieR does it: one optimum, and all of
+        its effects.
     """
     prior = columns.prior(encoding_prior)
     n_encodings, n_variants = columns.share.shape[:2]
-    if further_causes > 0:
+    if expected_causes > 0:
         averaged = fit_all_optima(
             columns.gram, columns.xty, trait.yty, trait.n,
             prior=prior, n_variants=n_variants, n_effects=n_effects, residual_variance=trait.residual_variance,
@@ -121,8 +124,10 @@ def fit_variants(
         kept = np.flatnonzero(plain.active)
         averaged = AveragedFit(plain, kept, plain.alpha[kept])
     fit, kept = averaged.best, averaged.kept
-    chosen = averaged.alpha.reshape(len(kept), n_encodings, n_variants)  # (K, E, V)
-    weak = _further_cause(columns, averaged, prior, further_causes).reshape(n_encodings, n_variants)
+    beyond = prior * (min(expected_causes, MOST_LIKELY) / prior.sum())
+    exists = _existence(columns, averaged, beyond)
+    chosen = (exists[:, None] * averaged.alpha).reshape(len(kept), n_encodings, n_variants)  # (K, E, V)
+    weak = _further_cause(columns, averaged, beyond).reshape(n_encodings, n_variants)
     beforehand = (prior / prior.sum()).reshape(n_encodings, n_variants)
     mass = mode_mass(chosen.sum(axis=0) + weak + 1e-12 * beforehand, columns)
     bayes_factor = np.divide(fit.alpha[kept], prior, where=prior > 0, out=np.zeros((len(kept), len(prior))))
@@ -165,14 +170,29 @@ def single_effect(log_evidence: np.ndarray, prior: np.ndarray) -> np.ndarray:
     return weight / ((1.0 - prior.sum()) * np.exp(-top) + weight.sum())
 
 
-def _further_cause(
-    columns: EncodedColumns, found: AveragedFit, prior: np.ndarray, expected: float
-) -> np.ndarray:
+def _existence(columns: EncodedColumns, found: AveragedFit, prior: np.ndarray) -> np.ndarray:
+    """(K,) posterior probability that each effect exists, judged by what the others leave to it."""
+    fit, kept = found.best, found.kept
+    if not prior.any():
+        return np.ones(len(kept))
+    exists = np.empty(len(kept))
+    mean = fit.alpha[kept] * fit.mu[kept]  # (K, E * V)
+    for k in range(len(kept)):
+        z2 = _residual_z2(columns, mean.sum(axis=0) - mean[k], fit.sigma2)
+        exists[k] = single_effect(log_bayes_factor(z2), prior).sum()
+    return exists
+
+
+def _further_cause(columns: EncodedColumns, found: AveragedFit, prior: np.ndarray) -> np.ndarray:
     """(E * V,) posterior of one more effect in what the effects found leave."""
-    if expected == 0:
+    if not prior.any():
         return np.zeros(len(prior))
     fit, kept = found.best, found.kept
     explained = (fit.alpha[kept] * fit.mu[kept]).sum(axis=0)
-    residual = columns.xty - (columns.gram.multiply(explained) if len(kept) else 0.0)
-    z2 = residual**2 / (columns.gram.scale * fit.sigma2)
-    return single_effect(log_bayes_factor(z2), prior * (expected / prior.sum()))
+    return single_effect(log_bayes_factor(_residual_z2(columns, explained, fit.sigma2)), prior)
+
+
+def _residual_z2(columns: EncodedColumns, explained: np.ndarray, sigma2: float) -> np.ndarray:
+    """(E * V,) squared z-scores of what some effects leave."""
+    residual = columns.xty - (columns.gram.multiply(explained) if explained.any() else 0.0)
+    return residual**2 / (columns.gram.scale * sigma2)

@@ -13,14 +13,14 @@ import numpy as np
 
 from haplolens.data.genotypes import ENCODING_WEIGHTS
 from haplolens.finemap.credible import TEMPER, CredibleSet, credible_sets
-from haplolens.finemap.posterior import FURTHER_CAUSES, VariantPosterior, fit_variants
+from haplolens.finemap.posterior import EXPECTED_CAUSES, VariantPosterior, fit_variants
 from haplolens.finemap.region_data import RegionData, RegionReader, read_region
 from haplolens.finemap.regions import Region, owners
 
 LD_VARIANTS = 200
 """Variants of the LD triangle."""
-FURTHER_PER_VARIANT = 0.002
-"""Small regions expect fewer further causes than large ones, in proportion."""
+CAUSES_PER_VARIANT = 0.002
+"""Causes expected per variant where the rest of the genome does not tell, up to `EXPECTED_CAUSES` a region."""
 NEGLIGIBLE = 1e-4
 """Share of an effect that a variant must carry to be taken out of the trait with it."""
 
@@ -39,16 +39,23 @@ class FitOptions:
         One additive column per variant and every effect kept, as susieR does.
     residual_variance
         1 for binary traits, None to estimate it.
+    causes_per_variant
+        What the rest of the scan has taught to expect; None takes `CAUSES_PER_VARIANT`.
     """
 
     coverage: float = 0.95
     n_effects: int = 10
     additive_only: bool = False
     residual_variance: float | None = None
+    causes_per_variant: float | None = None
 
-    def further_causes(self, n_variants: int) -> float:
-        """Causes expected in a region of that size beyond those found; see `posterior.fit_variants`."""
-        return 0.0 if self.additive_only else min(FURTHER_CAUSES, FURTHER_PER_VARIANT * n_variants)
+    def expected_causes(self, n_variants: int) -> float:
+        """Causes expected in a region of that size; see `posterior.fit_variants`."""
+        if self.additive_only:
+            return 0.0
+        if self.causes_per_variant is None:
+            return min(EXPECTED_CAUSES, CAUSES_PER_VARIANT * n_variants)
+        return self.causes_per_variant * n_variants
 
     @property
     def temper(self) -> float:
@@ -163,8 +170,8 @@ def fit_region(
         tile = region.tiles[t]
         part = replace(reader, columns=region.columns[tile])
         here = data if data is not None and len(region.tiles) == 1 else read(part, y, options)
-        further = options.further_causes(len(region.columns)) * len(tile) / len(region.columns)
-        one = _fit_tile(tile, owner[tile] == t, here, encoding_prior, options, further)
+        expected = options.expected_causes(len(region.columns)) * len(tile) / len(region.columns)
+        one = _fit_tile(tile, owner[tile] == t, here, encoding_prior, options, expected)
         fitted.append(one)
         if len(region.tiles) > 1 and one.mine.any():
             y = y - _explained(part, here, one.found.coefficient[one.mine].sum(axis=0))
@@ -184,11 +191,11 @@ def _fit_tile(
     data: RegionData,
     encoding_prior: np.ndarray,
     options: FitOptions,
-    further: float,
+    expected: float,
 ) -> _TileFit:
     found = fit_variants(
         data.columns, data.trait, encoding_prior,
-        n_effects=options.n_effects, further_causes=further,
+        n_effects=options.n_effects, expected_causes=expected,
     )  # fmt: skip
     mine = own[found.alpha.argmax(axis=1)] if len(found.alpha) else np.zeros(0, bool)
     sets = [
