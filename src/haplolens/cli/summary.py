@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from haplolens.cli.terminal import say, show_json, show_table
+from haplolens.cli.terminal import OUT, say, show_json, show_table
 
 if TYPE_CHECKING:
     from haplolens.data.findings import Findings
 
 BEST = 10
+WIDE = 110
+"""Columns of a terminal that has room for the haploblock."""
 
 
 def show_findings(found: dict[str, Findings], out: Path, as_json: bool) -> None:
@@ -20,16 +22,21 @@ def show_findings(found: dict[str, Findings], out: Path, as_json: bool) -> None:
         return
     for trait, answer in found.items():
         rows = [_row(row) for row in answer.variants.head(BEST).to_dict("records")]
-        show_table(f"{trait}: the {len(rows)} best variants", rows, tuple(rows[0]))
+        columns = tuple(rows[0]) if OUT.width >= WIDE else tuple(rows[0])[:-1]
+        show_table(f"{trait}: the {len(rows)} best variants", rows, columns)
         facts = _facts(answer, _place(found, trait, out))
         say(
-            f"{facts['n_credible_sets']} credible sets in {facts['n_regions']} regions, "
+            f"{_count(facts['n_credible_sets'], 'credible set')} in {_count(facts['n_regions'], 'region')}, "
             f"{facts['n_samples']:,} samples, {facts['n_variants']:,} variants: {facts['folder']}"
         )
     first = _place(found, next(iter(found)), out)
     say(
         f"next: open {first / 'report.html'}, or read {first / 'blocks.tsv'} and then {first / 'variants.tsv'}"
     )
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n} {thing}" + ("" if n == 1 else "s")
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
