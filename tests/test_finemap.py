@@ -141,3 +141,18 @@ def test_fine_map_region__needs_no_signal(planted):
     assert fit.pip.shape == (65,)
     assert fit.credible_sets == []
     assert replace(fit, note="x").note == "x"
+
+
+def test_finemap__three_extreme_heterozygotes_decide_nothing():
+    cohort = simulate_cohort(N, V, chroms=3, seed=8)
+    calls = cohort.genotypes.read(slice(None)).copy()
+    calls[40] = np.where(np.arange(N) % 5 == 0, 2, 0)  # as in inbred lines, but for three
+    calls[40, [7, 101, 303]] = 1
+    cohort = with_calls(cohort, calls)
+    y = np.random.default_rng(3).standard_normal(N)
+    y[[7, 101, 303]] = 7.0
+    scan = scan_of(cohort, y)
+    assert scan["p_heterozygote"].iloc[40] < 1e-20
+    scan["p_any_encoding"] = 0.5  # no region is opened: the quiet posterior is on trial
+    found = fine_map(cohort, OneNull(y), scan, blocks_of(cohort))
+    assert found.pip[40] < 0.1

@@ -110,7 +110,7 @@ def encode(
     raw = np.einsum("ei,vij,ej->ve", ENCODING_WEIGHTS, moments.spread, ENCODING_WEIGHTS)
     varies = norm > COLLINEAR * np.maximum(raw, 1e-12)  # (V, 4)
     members = _collapse(covariance, norm, varies)  # (V, 4, 4)
-    kept = members.any(axis=2) & _enough_carriers(moments)
+    kept = members.any(axis=2) & enough_carriers(moments.total, moments.n_samples)
     factor = np.where(kept, np.sqrt((n - 1.0) / np.where(varies, norm, 1.0)), 0.0).T  # (4, V)
     share = np.einsum("vef,vfm->evm", members * kept[:, :, None], orientation(moments.frequency))
     gram = EncodedGram(indicators, ENCODING_WEIGHTS, np.ascontiguousarray(factor), n - 1.0)
@@ -155,10 +155,22 @@ def _collapse(covariance: np.ndarray, norm: np.ndarray, varies: np.ndarray) -> n
     return members
 
 
-def _enough_carriers(moments: IndicatorMoments) -> np.ndarray:
-    """(V, 4) bool: enough samples in and outside the acting genotype; always true of the additive column."""
-    acting = moments.total @ ENCODING_WEIGHTS.T  # (V, 4)
-    enough = np.minimum(acting, moments.n_samples - acting) >= MIN_CARRIERS
+def enough_carriers(total: np.ndarray, n_samples: np.ndarray | float) -> np.ndarray:
+    """Encodings that are backed by enough samples in and outside the acting genotype; always true of the additive one.
+
+    Parameters
+    ----------
+    total
+        (V, 2) heterozygotes and ALT homozygotes.
+    n_samples
+        Samples with a genotype, one number or (V, 1).
+
+    Returns
+    -------
+    (V, 4) bool
+    """
+    acting = total @ ENCODING_WEIGHTS.T  # (V, 4)
+    enough = np.minimum(acting, n_samples - acting) >= MIN_CARRIERS
     enough[:, _ADDITIVE] = True
     return enough
 

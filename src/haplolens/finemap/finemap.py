@@ -13,7 +13,7 @@ import pandas as pd
 from haplolens.data.blocks import assign_blocks
 from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import ENCODINGS
-from haplolens.finemap.encodings import UNRESOLVED
+from haplolens.finemap.encodings import UNRESOLVED, enough_carriers
 from haplolens.finemap.inflation import quiet_inflation
 from haplolens.finemap.priors import FLAT, MIN_LBF_TO_LEARN, learn_encoding_prior
 from haplolens.finemap.quiet import quiet_posterior
@@ -139,6 +139,8 @@ def fine_map(
         regions = find_regions(association, blocks, cohort, p=threshold)
     block_of = assign_blocks(cohort.variants, blocks)
     z = _z_scores(association, regions)
+    if not additive_only:
+        z[~_backed(cohort, model.rows)] = np.nan
     inflation = 1.0 if additive_only else quiet_inflation(z[:, 0], block_of)
     fitter = _Fitter(cohort, model, association, options, inflation)
     prior, sure = _learn_prior(fitter, regions, threads)
@@ -239,6 +241,12 @@ def _z_scores(association: pd.DataFrame, regions: list[Region]) -> np.ndarray:
     for region in regions:
         z[region.columns] = np.nan
     return z
+
+
+def _backed(cohort: Cohort, rows: np.ndarray) -> np.ndarray:
+    """(V, 4) bool: encodings that one or two samples with an extreme trait cannot decide."""
+    counts = cohort[rows, :].count_genotypes()  # (V, 4) ref, het, hom, missing
+    return enough_carriers(counts[:, 1:3], counts[:, :3].sum(axis=1, keepdims=True))
 
 
 def _quiet(
