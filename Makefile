@@ -31,7 +31,7 @@ test: $(VENV)/.dev lint  ## the whole default suite
 	$(BIN)/python -m pytest -n 2 -m "not parity"
 
 test-parity: $(VENV)/.dev  ## against plink1.9, plink2, gemma, susieR, bcftools, bedtools, gt; no skip allowed
-	HAPLOLENS_NO_SKIP=1 $(BIN)/python -m pytest -m parity tests/parity
+	HAPLOLENS_NO_SKIP=1 $(BIN)/python -m pytest -v -m parity tests/parity
 
 clean:
 	rm -rf $(VENV) demo-results

@@ -17,6 +17,17 @@ _HOME = {
     # the main job
     "run": "job",
     "identify": "pipeline",
+    # the other verbs, on files
+    "qc_files": "steps",
+    "prune_files": "steps",
+    "scan_files": "steps",
+    "blocks_files": "steps",
+    "finemap_files": "steps",
+    "export_findings": "io.export",
+    "simulate_files": "planting",
+    "run_bench": "bench.records",
+    "demo": "showcase",
+    "doctor": "checkup",
     # nouns
     "Cohort": "data.cohort",
     "Findings": "data.findings",

@@ -17,6 +17,7 @@ from typing import Any
 from haplolens.data.findings import Findings
 from haplolens.errors import ConfigError, nearest
 from haplolens.io.blockfiles import read_blocks
+from haplolens.io.builds import check_build
 from haplolens.io.checkpoint import Checkpoint
 from haplolens.io.export import read_findings, write_findings
 from haplolens.io.genotypes import input_files
@@ -134,6 +135,9 @@ def run(
             genotypes, traits=traits, trait=trait, workdir=folder.work, threads=threads, reporter=reporter,
             **_meant_for(load, options),
         )  # fmt: skip
+        for name, path in (files | {"blocks": blocks_file}).items():
+            if path is not None:
+                check_build(loaded.cohort.build, Path(path), name.replace("_", " "))
         method = blocks or ("recombination" if genetic_map else "gabriel")
         reporter.plan(plan(loaded.cohort, loaded.traits, threads), loaded.notes)
         found = identify(

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from haplolens.association.conditional import condition_on, stepwise
+from haplolens.association.mixed import estimate_seconds
 from haplolens.association.null import NullModel
 from haplolens.association.pvalues import lambda_gc
 from haplolens.association.scan import scan
@@ -115,6 +116,12 @@ def identify(
     """
     reporter, checkpoint = reporter or Reporter(), checkpoint or Checkpoint(None)
     shared: dict[str, Any] = {}
+
+    if force_mixed and structure in ("auto", "mixed"):
+        seconds = estimate_seconds(cohort.n_samples, len(cohort.chroms), threads=threads)
+        reporter.note(
+            f"the exact mixed model of {cohort.n_samples:,} samples takes about {seconds / 60:.0f} minutes a trait"
+        )
 
     @cache
     def null(trait: str) -> NullModel:

@@ -75,7 +75,7 @@ def demo_verb(
 ) -> None:
     """1000 Genomes chr20 with planted causes, from the package itself: which of them are found?"""
     from haplolens.cli.summary import show_demo
-    from haplolens.demo import demo
+    from haplolens.showcase import demo
 
     show_demo(
         demo(out, threads=threads, seed=seed, force=force, reporter=reporter_for(as_json)), out, as_json
@@ -86,7 +86,7 @@ def demo_verb(
 def doctor_verb(as_json: o.Json = False, verbose: o.Verbose = False) -> None:
     """What is installed here: libraries, peers, processors, memory, disk."""
     from haplolens.cli.terminal import show_json, show_table
-    from haplolens.doctor import doctor
+    from haplolens.checkup import doctor
 
     rows = doctor()
     if as_json:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
 
 from haplolens.errors import AlignmentError
 
@@ -45,6 +48,24 @@ def guess_build(header: str, lengths: Mapping[str, int]) -> str | None:
             return build
     told = re.findall(r"^##(?:reference|assembly)=.*|assembly=[^,>]+", header, re.MULTILINE)
     return standard_build(" ".join(told))
+
+
+def build_of_file(path: Path) -> str | None:
+    """Build that a table tells in its name or its first lines (``chr20.b38.gmap.gz``); None where it does not."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with gzip.open(path, "rt", errors="replace") if packed else open(path, errors="replace") as lines:
+        comments = [line for line in islice(lines, 20) if line.startswith("#")]
+    return standard_build(" ".join([path.name, *comments]))
+
+
+def check_build(build: str | None, path: Path, what: str) -> None:
+    """Raise `AlignmentError` where a table of places was made on another build than the genotypes."""
+    known, found = standard_build(build or ""), build_of_file(path)
+    if known and found and known != found:
+        raise AlignmentError(
+            f"{what} `{path}` is of {found}, the genotypes are of {build}. Correct one of them."
+        )
 
 
 def agree(build: str | None, found: str | None, path: str) -> str | None:

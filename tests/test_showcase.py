@@ -4,7 +4,7 @@ from importlib.resources import files
 import pandas as pd
 import pytest
 
-from haplolens.demo import demo
+from haplolens.showcase import demo
 from haplolens.errors import OutputError
 
 
