@@ -43,3 +43,14 @@ def test_hard_sums__do_not_depend_on_the_order_of_samples():
     a = hard_sums(calls, digits) @ places
     b = hard_sums(calls[:, order], digits[order]) @ places
     np.testing.assert_array_equal(a, b)
+
+
+def test_cut_digits__errors_of_a_category_do_not_add_up():
+    category = np.where(np.arange(10_000) % 3 == 0, 0.7, -0.31)
+    columns = np.column_stack([category, np.ones(10_000)])
+    rounded, places = cut_digits(columns, [1, 1])
+    dithered, places = cut_digits(columns, [1, 1], np.random.default_rng(0))
+    off = [np.abs((digits @ places - columns)[category < 0].sum(axis=0)) for digits in (rounded, dithered)]
+    assert off[1][0] < 100 * places.max(axis=0)[0] / 2
+    assert off[1][0] < off[0][0] / 5
+    assert (dithered[:, 1] == 1).all()

@@ -4,24 +4,40 @@ What is needed of a variant are sums of its two indicators against a few columns
 are one matrix product, exact for hard calls (`digits`).
 
 A missing genotype has both indicators 0, so only the covariates need mending: the k x k matrix of the samples that
-are missing is taken from the whole one, and a small Cholesky solve per variant does the rest.
+are missing is taken from the whole one (`missing`), and a small Cholesky solve per variant does the rest.
+
+Without weights the covariates are rounded to one digit (2**-15 of their largest value): what they are there for, to
+centre the indicators, is small. Where it is not small enough for `RELATIVE`, the second digit is added.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from haplolens.association.digits import cut_digits, hard_sums
-from haplolens.association.encodings import Counts, Moments
+from haplolens.association.encodings import Counts, Moments, combine
+from haplolens.association.missing import SINGLE, LossTable, Lost, find_missing, whiten
+from haplolens.data.genotypes import ENCODING_WEIGHTS
 
 PROBABILITIES = 64
 """Variants whose genotype probabilities are held in float64 at a time."""
-SINGULAR = 1e-4
-"""Smallest eigenvalue of the covariates' Gram matrix among the samples left, of 1 among all."""
-GATHERED = 1 << 17
-"""Numbers looked up at a time for missing genotypes (1 MiB)."""
+ROUNDED = 0.5
+"""Standard deviation of what rounding up or down at random leaves, at most, of a place value."""
+RELATIVE = 1e-5
+"""Rounding of covariates may change a score or an information by this, of itself; else they are summed again."""
+
+
+class Doubt(NamedTuple):
+    """What the rounding error of covariates is multiplied by: lengths of their sums, the constant left out.
+
+    ``centre`` (2, V) of the indicators' sums; ``score`` (T, V) of each trait's, which only missing genotypes make.
+    """
+
+    centre: np.ndarray
+    score: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +72,22 @@ class Design:
         """Mean weight."""
         return 1.0 if self.weight is None else float(self.weight.sum() / self.present.sum())
 
-    def factors(self) -> tuple[np.ndarray, list[int]]:
-        """(N, P) columns that the indicators are summed against, and in how many digits each is cut.
+    @property
+    def coarse(self) -> bool:
+        """Whether covariates are summed in one digit first: there is no time to gain with few samples."""
+        return self.weight is None and len(self.q) >= SINGLE
 
-        Two digits are 2**-30 of the largest value, three 2**-45; counts need one.
+    def factors(self) -> tuple[np.ndarray, list[int]]:
+        """(N, P) columns that the indicators are summed against, and in how many digits each is cut at first.
+
+        One digit is 2**-15 of the largest value, two 2**-30, three 2**-45; counts need one.
         """
         root = np.ones_like(self.present) if self.weight is None else np.sqrt(self.weight)
         columns = [self.present[:, None]]
         digits = [1]
         if self.weight is None:
             columns += [self.q[:, 1:]]
-            digits += [2] * (self.q.shape[1] - 1)
+            digits += [1 if self.coarse else 2] * (self.q.shape[1] - 1)
         else:
             columns += [self.weight[:, None], root[:, None] * self.q]
             digits += [2] + [2] * self.q.shape[1]
@@ -74,15 +95,10 @@ class Design:
         digits += [3] * self.y.shape[1]
         return np.hstack(columns), digits
 
-    def gathered(self) -> np.ndarray:
-        """(N + 1, k + T + 3) float64 rows looked up for missing genotypes; the last row is zero, for padding.
-
-        Covariates, traits; then 1, weight and case in samples that are present.
-        """
-        weight = self.present if self.weight is None else self.weight
+    def losses(self) -> LossTable:
+        """What is lost with a sample; its plain columns are 1 in those present, and cases."""
         case = np.zeros_like(self.present) if self.case is None else self.case
-        table = np.hstack([self.q, self.y, np.stack([self.present, weight, case], axis=1)])
-        return np.vstack([table, np.zeros(table.shape[1])])
+        return LossTable(self.q, self.y, np.stack([self.present, case], axis=1))
 
 
 def make_design(
@@ -146,11 +162,21 @@ class Kernel:
 
     def __init__(self, designs: list[Design]) -> None:
         self.designs = designs
-        self.tables = [design.gathered() for design in designs]
+        self._losses = [design.losses() for design in designs]
         pairs = [design.factors() for design in designs]
         self.factors = np.hstack([columns for columns, _ in pairs])  # (N, P)
         self._edges = np.cumsum([0] + [columns.shape[1] for columns, _ in pairs])
-        self.digits, self._places = cut_digits(self.factors, [d for _, digits in pairs for d in digits])
+        self.digits, self._places = cut_digits(
+            self.factors, [d for _, digits in pairs for d in digits], np.random.default_rng(0)
+        )
+        coarse = [
+            np.arange(1, design.q.shape[1] if design.coarse else 1) + edge
+            for design, edge in zip(designs, self._edges[:-1], strict=True)
+        ]
+        self._coarse_place = [self._places[:, columns].max(initial=0.0) for columns in coarse]
+        self._coarse = np.concatenate(coarse)  # columns of one digit that have a second
+        rest = self.factors[:, self._coarse] - (self.digits.astype(float) @ self._places)[:, self._coarse]
+        self._fine, self._fine_places = cut_digits(rest, [1] * len(self._coarse))
 
     def moments(self, calls: np.ndarray) -> list[tuple[Moments, Counts]]:
         """Sums for V variants of hard calls.
@@ -165,8 +191,23 @@ class Kernel:
         For each design: moments whose ``score`` is (V, 2, T) and ``total`` (V, T), one column per trait, and counts.
         """
         sums = hard_sums(calls, self.digits) @ self._places  # (2, V, P)
-        missing = find_missing(calls, self.tables[0].shape[1])
-        return [self._observe(group, sums, None, missing) for group in range(len(self.designs))]
+        missing = find_missing(calls)
+        losses = [table.sums(missing) if len(missing.samples) else None for table in self._losses]
+        found = [self._observe(group, sums, None, lost) for group, lost in enumerate(losses)]
+        doubtful = np.zeros(len(calls), bool)
+        for group, observed in enumerate(found):
+            doubtful |= self._doubtful(group, *observed)
+        again = np.flatnonzero(doubtful)
+        if len(again):
+            fine = hard_sums(calls[again], self._fine) @ self._fine_places
+            sums = sums[:, again]
+            sums[:, :, self._coarse] += fine
+            for group, lost in enumerate(losses):
+                part = None if lost is None else Lost(*(values[..., again] for values in lost))
+                better = self._observe(group, sums, None, part)[0]
+                found[group][0].score[again] = better.score
+                found[group][0].information[again] = better.information
+        return [(moments, counts) for moments, counts, _ in found]
 
     def dosage_moments(self, het: np.ndarray, hom: np.ndarray) -> list[tuple[Moments, Counts]]:
         """Sums for V variants of genotype probabilities; returns what `moments` does.
@@ -186,13 +227,17 @@ class Kernel:
                 out[block] = left @ self.factors
         missing = find_missing(np.where(absent, np.int8(-1), np.int8(0)))
         sums, squares = np.stack(products[:2]), np.stack(products[2:])
-        return [self._observe(group, sums, squares, missing) for group in range(len(self.designs))]
+        found = []
+        for group, table in enumerate(self._losses):
+            lost = table.sums(missing) if len(missing.samples) else None
+            found.append(self._observe(group, sums, squares, lost)[:2])
+        return found
 
     def _observe(
-        self, group: int, sums: np.ndarray, squares: np.ndarray | None, missing: list
-    ) -> tuple[Moments, Counts]:
+        self, group: int, sums: np.ndarray, squares: np.ndarray | None, lost: Lost | None
+    ) -> tuple[Moments, Counts, Doubt]:
         """Moments and counts of one design, covariates taken out among the samples observed."""
-        design, table = self.designs[group], self.tables[group]
+        design = self.designs[group]
         own = slice(self._edges[group], self._edges[group + 1])
         sums = sums[:, :, own]
         n_variants, k, n_traits = sums.shape[1], design.q.shape[1], design.y.shape[1]
@@ -202,37 +247,47 @@ class Kernel:
             second = np.stack([sums[0, :, 0], np.zeros(n_variants), sums[1, :, 0]], axis=1)
         else:
             raw, second = squares[:, :, own][:, :, heavy].T, squares[:, :, own][:, :, 0].T
-        inner = np.zeros((n_variants, k, 2 + n_traits))  # Q' [het, hom, y] among the observed
-        inner[:, :, :2] = self._covariate_sums(design, sums)
-        total = np.tile((design.y**2).sum(axis=0), (n_variants, 1))
-        gone = np.zeros((n_variants, 3))  # present, weight, case lost to missing genotypes
+        inner = np.zeros((k, 2 + n_traits, n_variants))  # Q' [het, hom, y] among the observed
+        inner[:, :2] = self._covariate_sums(design, sums)
+        total = np.repeat((design.y**2).sum(axis=0)[:, None], n_variants, axis=1)  # (T, V)
+        n, cases = np.full(n_variants, design.present.sum()), None
         singular = np.zeros(n_variants, bool)
-        for variants, index in missing:
-            lost = table.take(index, axis=0, mode="clip")  # (G, m, k + T + 3)
-            gram = lost[:, :, : k + n_traits + 1].transpose(0, 2, 1) @ lost
-            inner[variants, :, 2:] = -gram[:, :k, k : k + n_traits]
-            total[variants] -= np.diagonal(gram, axis1=1, axis2=2)[:, k : k + n_traits]
-            gone[variants] = gram[:, k + n_traits, k + n_traits :]
-            left = np.eye(k) - gram[:, :k, :k]
-            inner[variants], singular[variants] = whiten(left, inner[variants])
-        outer = inner[:, :, :2].transpose(0, 2, 1) @ inner  # (V, 2, 2 + T)
+        if lost is not None:
+            inner[:, 2:] = -lost.cross
+            total -= lost.squares
+            n -= lost.plain[0]
+            inner, singular = whiten(np.eye(k)[:, :, None] - lost.gram, inner)
+        outer = np.einsum("kav,kbv->vab", inner[:, :2], inner)  # (V, 2, 2 + T)
         score = sums[:, :, -n_traits:].transpose(1, 0, 2) - outer[:, :, 2:]
         information = raw - np.stack([outer[:, 0, 0], outer[:, 0, 1], outer[:, 1, 1]], axis=1)
-        total = np.maximum(total - (inner[:, :, 2:] ** 2).sum(axis=1), 0.0)
-        n = design.present.sum() - gone[:, 0]
-        counts = count(n, sums[0, :, 0], sums[1, :, 0], second)
+        total = np.maximum(total - (inner[:, 2:] ** 2).sum(axis=0), 0.0).T
         if design.case is not None:
-            counts = replace(counts, cases=design.case.sum() - gone[:, 2])
-        return Moments(score, information, total, n - k, singular, design.scale), counts
+            cases = design.case.sum() - (0.0 if lost is None else lost.plain[1]) + np.zeros(n_variants)
+        counts = replace(count(n, sums[0, :, 0], sums[1, :, 0], second), cases=cases)
+        doubt = Doubt(*np.split(np.sqrt((inner[1:] ** 2).sum(axis=0)), [2]))
+        return Moments(score, information, total, n - k, singular, design.scale), counts, doubt
 
     @staticmethod
     def _covariate_sums(design: Design, sums: np.ndarray) -> np.ndarray:
-        """(V, k, 2) Q' [het, hom]; without weights the first covariate is constant, its sum a count."""
+        """(k, 2, V) Q' [het, hom]; without weights the first covariate is constant, its sum a count."""
         k = design.q.shape[1]
         if design.weight is not None:
-            return sums[:, :, 2 : 2 + k].transpose(1, 2, 0)
+            return sums[:, :, 2 : 2 + k].transpose(2, 0, 1)
         first = sums[:, :, :1] / np.sqrt(design.present.sum())
-        return np.concatenate([first, sums[:, :, 1:k]], axis=2).transpose(1, 2, 0)
+        return np.concatenate([first, sums[:, :, 1:k]], axis=2).transpose(2, 0, 1)
+
+    def _doubtful(self, group: int, moments: Moments, counts: Counts, doubt: Doubt) -> np.ndarray:
+        """(V,) variants where the covariates' rounding may change a test by more than `RELATIVE`."""
+        place = self._coarse_place[group]
+        if place == 0.0:
+            return np.zeros(len(counts.n), bool)
+        a, b = ENCODING_WEIGHTS.T[:, :, None]
+        error = ROUNDED * place / RELATIVE * np.sqrt(a * a * counts.het + b * b * counts.hom)  # (4, V)
+        information = combine(moments.information).T
+        doubtful = information < 2.0 * error * (a * doubt.centre[0] + b * doubt.centre[1])
+        for trait, size in enumerate(doubt.score):
+            doubtful |= np.abs(ENCODING_WEIGHTS @ moments.score[:, :, trait].T) < error * size
+        return doubtful.any(axis=0)
 
 
 def count(n: np.ndarray, het: np.ndarray, hom: np.ndarray, second: np.ndarray) -> Counts:
@@ -248,59 +303,3 @@ def count(n: np.ndarray, het: np.ndarray, hom: np.ndarray, second: np.ndarray) -
     size = np.maximum(n, 1.0)
     spread = second - np.stack([het * het, het * hom, hom * hom], axis=1) / size[:, None]
     return Counts(n, het, hom, spread)
-
-
-def find_missing(calls: np.ndarray, width: int = 32) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Samples with missing genotypes, variant by variant.
-
-    Parameters
-    ----------
-    calls
-        (V, N) int8, negative where missing.
-    width
-        Numbers that will be looked up per entry: bounds the size of a batch.
-
-    Returns
-    -------
-    Batches of (G,) variants and (G, m) samples, padded with N.
-    """
-    n_variants, n_samples = calls.shape
-    flat = np.flatnonzero(calls < 0)
-    if len(flat) == 0:
-        return []
-    edges = np.searchsorted(flat, np.arange(n_variants + 1) * n_samples)
-    per_row = np.diff(edges)
-    touched = np.flatnonzero(per_row)
-    batch = max(1, GATHERED // (width * int(per_row.max())))
-    batches = []
-    for first in range(0, len(touched), batch):
-        variants = touched[first : first + batch]
-        lengths = per_row[variants]
-        within = flat[edges[variants[0]] : edges[variants[-1] + 1]]
-        index = np.full((len(variants), lengths.max()), n_samples)
-        filled = np.arange(lengths.max()) < lengths[:, None]
-        index[filled] = within - np.repeat(variants * n_samples, lengths)
-        batches.append((variants, index))
-    return batches
-
-
-def whiten(left: np.ndarray, inner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Express ``inner`` in an orthonormal basis of the covariates among the samples that are left.
-
-    Parameters
-    ----------
-    left
-        (G, k, k) Gram matrices of the covariates there.
-    inner
-        (G, k, m) products with them.
-
-    Returns
-    -------
-    (G, k, m) L⁻¹ inner with L Lᵀ = left, and (G,) where ``left`` is singular.
-    """
-    singular = np.zeros(len(left), bool)
-    lost = left.shape[1] - np.trace(left, axis1=1, axis2=2)
-    for at in np.flatnonzero(lost > 0.5):  # an eigenvalue can only be 0 where 1 or more is lost
-        singular[at] = np.linalg.eigvalsh(left[at])[0] < SINGULAR
-    safe = np.where(singular[:, None, None], np.eye(left.shape[1]), left) if singular.any() else left
-    return np.linalg.solve(np.linalg.cholesky(safe), inner), singular
