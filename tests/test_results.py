@@ -26,6 +26,24 @@ def test_folder__force_replaces_an_earlier_run(tmp_path):
     assert ResultsFolder(tmp_path / "out", force=True).finished is None
 
 
+def test_folder__force_spares_the_earlier_run_until_there_is_a_new_one(tmp_path):
+    first = ResultsFolder(tmp_path / "out")
+    draft = first.draft("all")
+    (draft / "old.tsv").write_text("1")
+    first.publish(draft, "")
+    first.finish({})
+    second = ResultsFolder(tmp_path / "out", force=True)
+    with pytest.raises(InputError), second.guarded():
+        raise InputError("a mistyped trait")
+    assert (tmp_path / "out/old.tsv").exists()
+    third = ResultsFolder(tmp_path / "out", force=True)
+    draft = third.draft("all")
+    (draft / "new.tsv").write_text("2")
+    third.publish(draft, "")
+    third.finish({})
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["new.tsv", "run.json"]
+
+
 def test_folder__publish_moves_whole_files_and_finish_sweeps(tmp_path):
     folder = ResultsFolder(tmp_path / "out")
     draft = folder.draft("HDL")

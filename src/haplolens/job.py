@@ -14,6 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from haplolens.data.cohort import Cohort
 from haplolens.data.findings import Findings
 from haplolens.errors import ConfigError, nearest
 from haplolens.io.blockfiles import read_blocks
@@ -108,48 +111,60 @@ def run(
     """
     check_options(options | {"blocks": blocks})
     reporter, threads = reporter or Reporter(), threads or available_threads()
-    files = {"genetic_map": genetic_map, "genes": genes, "known_hits": known_hits}
-    blocks_file = None if blocks is None or blocks in BLOCK_METHODS else Path(blocks)
-    parameters = {
-        name: value for name, value in option_defaults().items() if name not in NO_PARAMETERS
-    } | options
-    parameters |= {"trait": trait, "blocks": blocks_file or blocks, "predict": predict, "seed": seed}
-    provenance = {
-        "versions": _versions(),
-        "parameters": {name: _plain(name, value) for name, value in sorted((parameters | files).items())},
-        "seed": seed,
-        "inputs": digests(
-            [*input_files(genotypes), traits, *_paths(files | options | {"blocks": blocks_file})]
-        ),
-        "build": options.get("build"),
-    }
+    tables = {"genetic_map": genetic_map, "genes": genes, "known_hits": known_hits}
+    tables["blocks"] = None if blocks in (None, *BLOCK_METHODS) else blocks
+    files = {name: Path(path) for name, path in tables.items() if path is not None}
+    settled = options | files | {"trait": trait, "blocks": blocks, "predict": predict, "seed": seed}
+    provenance = _provenance(settled, [*input_files(genotypes), Path(traits)])
     folder = ResultsFolder(out, force=force, resume=resume)
     if resume and folder.finished and _same(folder.finished, provenance):
-        return {
-            name: read_findings(folder.folder / where) for name, where in folder.finished["traits"].items()
-        }
+        places = folder.finished["traits"]
+        return {name: read_findings(folder.folder / place) for name, place in places.items()}
     started = time.time()
     with folder.guarded():
-        tables = {name: READERS[name](path) for name, path in files.items() if path is not None}
+        read = {name: READERS[name](path) for name, path in files.items() if name != "blocks"}
         loaded = load(
             genotypes, traits=traits, trait=trait, workdir=folder.work, threads=threads, reporter=reporter,
             **_meant_for(load, options),
         )  # fmt: skip
-        for name, path in (files | {"blocks": blocks_file}).items():
-            if path is not None:
-                check_build(loaded.cohort.build, Path(path), name.replace("_", " "))
-        method = blocks or ("recombination" if genetic_map else "gabriel")
+        for name, path in files.items():
+            check_build(loaded.cohort.build, path, name.replace("_", " "))
         reporter.plan(plan(loaded.cohort, loaded.traits, threads), loaded.notes)
         found = identify(
-            loaded.cohort, loaded.traits, threads=threads, seed=seed, reporter=reporter,
-            checkpoint=Checkpoint(folder.work / "steps", json.dumps(provenance, sort_keys=True)),
-            blocks=read_blocks(blocks_file, variants=loaded.cohort.variants) if blocks_file else method,
-            **tables, **_meant_for(identify, options),
+            loaded.cohort, loaded.traits, blocks=_blocks(blocks, files, loaded.cohort), threads=threads,
+            seed=seed, reporter=reporter, checkpoint=Checkpoint(folder.work / "steps", json.dumps(provenance)),
+            **read, **_meant_for(identify, options),
         )  # fmt: skip
         found = {name: _complete(answer, loaded, provenance) for name, answer in found.items()}
         places = _write(found, loaded, folder, reporter)
         folder.finish(provenance | {"traits": places} | _circumstances(started))
     return found
+
+
+def _blocks(blocks: str | None, files: dict[str, Path], cohort: Cohort) -> str | pd.DataFrame:
+    """The method that draws the blocks, or the blocks of a file."""
+    if "blocks" in files:
+        return read_blocks(files["blocks"], variants=cohort.variants)
+    return blocks or ("recombination" if "genetic_map" in files else "gabriel")
+
+
+def _provenance(settled: dict[str, Any], inputs: list[Path]) -> dict:
+    """Everything the answer depends on: versions, options (defaults spelled out) and the inputs' digests."""
+    parameters = {
+        name: value for name, value in option_defaults().items() if name not in NO_PARAMETERS
+    } | settled
+    lists = [
+        Path(settled[name])
+        for name in FILE_OPTIONS
+        if settled.get(name) and settled[name] not in BLOCK_METHODS
+    ]
+    return {
+        "versions": {name: version(name) for name in LIBRARIES},
+        "parameters": {name: _plain(name, value) for name, value in sorted(parameters.items())},
+        "seed": settled["seed"],
+        "inputs": digests([*inputs, *lists]),
+        "build": settled.get("build"),
+    }
 
 
 def _write(
@@ -174,7 +189,7 @@ def _complete(answer: Findings, loaded: Loaded, provenance: dict) -> Findings:
         "qc": loaded.qc.as_dict()["filters"],
         "notes": loaded.notes,
     }
-    return replace(answer, summary=summary, provenance=provenance)
+    return replace(answer, summary=summary, provenance=provenance | {"build": loaded.cohort.build})
 
 
 def option_defaults() -> dict[str, Any]:
@@ -210,11 +225,6 @@ def _meant_for(function: Callable, options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name in inspect.signature(function).parameters}
 
 
-def _paths(options: dict[str, Any]) -> list[Path]:
-    """Files among the options."""
-    return [Path(options[name]) for name in FILE_OPTIONS if options.get(name)]
-
-
 def _plain(name: str, value: Any) -> Any:
     """An option as JSON keeps it: files by name, so that moving a folder changes nothing."""
     if value and (isinstance(value, Path) or (name in FILE_OPTIONS and name != "blocks")):
@@ -229,10 +239,6 @@ def _same(manifest: dict, provenance: dict) -> bool:
 def trait_folder(trait: str, n_traits: int) -> str:
     """Subfolder of a trait's results: none for a single trait."""
     return "" if n_traits == 1 else re.sub(r"[^\w.+-]+", "_", trait)
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}
 
 
 def _circumstances(started: float) -> dict:

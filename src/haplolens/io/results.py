@@ -41,7 +41,7 @@ class ResultsFolder:
     def __init__(self, folder: str | Path, *, force: bool = False, resume: bool = False) -> None:
         self.folder = Path(folder)
         self.work = self.folder / WORK
-        self._created = not self.folder.exists()
+        self._created, self._stale = not self.folder.exists(), False
         if self.folder.exists() and not self.folder.is_dir():
             raise OutputError(f"`{folder}` is a file, expected a folder. Give another --out.")
         if not self._created and any(self.folder.iterdir()):
@@ -65,12 +65,15 @@ class ResultsFolder:
                 f"`{self.folder}` was not made by haplolens (it has no run.json), so --force will not delete it. "
                 "Give another --out or empty it yourself."
             )
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.work, ignore_errors=True)
+        self._stale = True
 
     @property
     def finished(self) -> dict | None:
         """The manifest of a finished run, or None."""
         path = self.folder / "run.json"
+        if self._stale:
+            return None
         return json.loads(path.read_text()) if path.exists() else None
 
     @contextmanager
@@ -98,6 +101,7 @@ class ResultsFolder:
 
     def publish(self, draft: Path, name: str) -> list[Path]:
         """Move each finished file of ``draft`` to its place; ``name`` is a subfolder, or empty."""
+        self._clear()
         target = self.folder / name
         target.mkdir(parents=True, exist_ok=True)
         placed = []
@@ -106,8 +110,17 @@ class ResultsFolder:
             placed.append(target / file.name)
         return placed
 
+    def _clear(self) -> None:
+        """Take an earlier run away, at the last moment: a mistyped option must not cost its results."""
+        if self._stale:
+            for path in self.folder.iterdir():
+                if path != self.work:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            self._stale = False
+
     def finish(self, manifest: dict) -> None:
         """Write ``run.json`` and remove what was only needed to resume."""
+        self._clear()
         draft = self.work / "run.json"
         draft.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         os.replace(draft, self.folder / "run.json")
