@@ -20,7 +20,7 @@ $(VENV)/.dev: $(BIN)/haplolens
 
 demo: $(BIN)/haplolens  ## heterogeneous-stock mice, HDL cholesterol -> demo-results/
 	$(BIN)/haplolens run examples/mice_hs.pgen --traits examples/mice_hs.traits.tsv --trait HDL \
-	    --covariates sex --build GRCm37 --out demo-results --force
+	    --covariates sex --build GRCm38 --out demo-results --force
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests
