@@ -129,7 +129,8 @@ def run(
         )  # fmt: skip
         for name, path in files.items():
             check_build(loaded.cohort.build, path, name.replace("_", " "))
-        reporter.plan(plan(loaded.cohort, loaded.traits, threads), loaded.notes)
+        needs = plan(loaded.cohort, loaded.traits, threads, **_meant_for(plan, options))
+        reporter.plan(needs, loaded.notes)
         found = identify(
             loaded.cohort, loaded.traits, blocks=_blocks(blocks, files, loaded.cohort), threads=threads,
             seed=seed, reporter=reporter, checkpoint=Checkpoint(folder.work / "steps", json.dumps(provenance)),

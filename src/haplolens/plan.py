@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from haplolens.association.mixed import estimate_bytes
 from haplolens.data.cohort import CHUNK, Cohort
 from haplolens.progress import Need
 
@@ -17,7 +18,9 @@ REGION = 2000
 """Variants of the largest region that is fine-mapped in one piece."""
 
 
-def plan(cohort: Cohort, traits: Sequence[str], threads: int, structure: str = "auto") -> list[Need]:
+def plan(
+    cohort: Cohort, traits: Sequence[str], threads: int, structure: str = "auto", force_mixed: bool = False
+) -> list[Need]:
     """Bytes that each step will need at most.
 
     Parameters
@@ -30,14 +33,15 @@ def plan(cohort: Cohort, traits: Sequence[str], threads: int, structure: str = "
         Workers.
     structure
         "auto", "none", "pcs" or "mixed"; `auto` is planned as mixed where that is allowed.
+    force_mixed
+        The exact mixed model above `MAX_MIXED` samples.
     """
     n, v = cohort.n_samples, cohort.n_variants
-    mixed = structure in ("auto", "mixed") and n <= MAX_MIXED
-    chroms = len(cohort.chroms)
+    mixed = structure in ("auto", "mixed") and (force_mixed or n <= MAX_MIXED)
     null = "kinship and its factors" if mixed else "covariates and components"
     return [
         Need("genotypes", f"{n:,} samples x {v:,} variants stay packed on disk", CHUNK * n),
-        Need("null model", null, (chroms + 4) * 8 * n * n if mixed else 64 * 8 * n),
+        Need("null model", null, estimate_bytes(n, threads=threads) if mixed else 64 * 8 * n),
         Need(
             "scan",
             f"{CHUNK:,} variants a thread; the table of tests",
