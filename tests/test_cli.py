@@ -109,7 +109,7 @@ def test_run__toml_with_an_unknown_key(files, tmp_path):
         ("height", ("--blocks", "recombination"), ("map",)),
         ("height", ("--chr", "7"), ("chromosome",)),
         ("height", ("--region", "1:9-3"), ("1:9-3",)),
-        ("height", ("--min-maf", "0.7"), ("min_maf",)),
+        ("height", ("--min-maf", "0.7"), ("--min-maf", "0.5")),
         ("height", ("--condition", "rs0"), ("rs0",)),
         ("height", ("--keep", "none.txt"), ("none.txt",)),
     ],
@@ -186,3 +186,25 @@ def test_import__and_inspect(files, tmp_path):
 def test_doctor__knows_the_libraries():
     rows = json.loads(call("doctor", "--json").stdout)
     assert {"numpy", "cyvcf2", "processors"} <= {row["what"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--min-maff", "0.1"), ("No such option: --min-maff", "--min-maf", "haplolens run --help")),
+        (("--min-maf", "lots"), ("--min-maf", "number")),
+        (("--coverage", "1.5"), ("--coverage", "0.999")),
+        (("--seed", "-1"), ("--seed",)),
+        (("--effects", "0"), ("--effects",)),
+        (("--threads", "0"), ("--threads",)),
+    ],
+)
+def test_run__wrong_use_is_one_line_too(files, tmp_path, words, said):
+    refused(start(files, tmp_path / "out", *words), *said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_complain__brackets_are_text_not_markup(files, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text("[rum]\n")
+    refused(call("run", files / "c.pgen", "--config", config), "expected only the section [run]")

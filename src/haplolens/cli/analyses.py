@@ -133,9 +133,7 @@ def finemap_verb(
 def export_verb(
     results: Annotated[Path, typer.Argument(help="A results folder of `haplolens run`.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.", show_default=False)],
-    layout: Annotated[
-        str, typer.Option("--format", help="One of the formats named by --help-formats.")
-    ] = "bed",
+    layout: Annotated[str, typer.Option("--format", help="bed, vcf, gff3, json, extract or seed.")] = "bed",
     as_json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:

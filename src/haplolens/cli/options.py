@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 from haplolens.config import read_config
+from haplolens.limits import LIMITS
 
 
 def _configure(context: typer.Context, path: Path | None) -> Path | None:
     """Let a TOML file set the defaults of this verb's options; the command line still wins."""
     if path is not None:
-        verb = context.info_name or ""
-        allowed = {parameter.name for parameter in context.command.params} - {"config"}
-        values = read_config(path, verb, allowed)
+        kinds = get_type_hints(context.command.callback)
+        allowed = {
+            parameter.name: kinds[parameter.name]
+            for parameter in context.command.params
+            if parameter.name in kinds and parameter.name != "config"
+        }
+        values = read_config(path, context.info_name or "", allowed)
         context.default_map = {**(context.default_map or {}), **{k: _flat(v) for k, v in values.items()}}
     return path
 
@@ -23,6 +28,12 @@ def _configure(context: typer.Context, path: Path | None) -> Path | None:
 def _flat(value: object) -> object:
     """A TOML list where the command line takes commas."""
     return ",".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _between(name: str) -> dict[str, Any]:
+    """Bounds of a numeric option, which the command line checks and shows."""
+    low, high = LIMITS[name]
+    return {"min": low, "max": high}
 
 
 def names(value: str | None) -> list[str]:
@@ -57,15 +68,29 @@ Extract = Annotated[Path | None, typer.Option("--extract", help="File of variant
 Exclude = Annotated[Path | None, typer.Option("--exclude", help="File of variants to drop.")]
 Chrom = Annotated[str, typer.Option("--chr", help="Chromosomes: 1,2,X.")]
 Region = Annotated[str | None, typer.Option("--region", help="6:31480875-31603888 (1-based, closed).")]
-MinMaf = Annotated[float, typer.Option("--min-maf", help="Smallest minor allele frequency.")]
+MinMaf = Annotated[
+    float, typer.Option("--min-maf", help="Smallest minor allele frequency.", **_between("min_maf"))
+]
 MaxMissing = Annotated[
-    float, typer.Option("--max-missing", help="Largest share of missing calls of a variant.")
+    float,
+    typer.Option(
+        "--max-missing", help="Largest share of missing calls of a variant.", **_between("max_missing")
+    ),
 ]
 MaxSampleMissing = Annotated[
-    float, typer.Option("--max-sample-missing", help="Largest share of missing calls of a sample.")
+    float,
+    typer.Option(
+        "--max-sample-missing",
+        help="Largest share of missing calls of a sample.",
+        **_between("max_sample_missing"),
+    ),
 ]
-Hwe = Annotated[float | None, typer.Option("--hwe", help="Smallest Hardy-Weinberg mid-p; 0 is off.")]
-MinInfo = Annotated[float | None, typer.Option("--min-info", help="Smallest imputation quality.")]
+Hwe = Annotated[
+    float | None, typer.Option("--hwe", help="Smallest Hardy-Weinberg mid-p; 0 is off.", **_between("hwe"))
+]
+MinInfo = Annotated[
+    float | None, typer.Option("--min-info", help="Smallest imputation quality.", **_between("min_info"))
+]
 Build = Annotated[str | None, typer.Option("--build", help="Genome build, recorded and checked: GRCh38.")]
 BgenRef = Annotated[str, typer.Option("--bgen-ref", help="Allele of a BGEN that is REF: first or last.")]
 Structure = Annotated[str, typer.Option("--structure", help="auto, none, pcs or mixed.")]
@@ -87,7 +112,10 @@ BlockRule = Annotated[str, typer.Option("--block-rule", help="With recombination
 BlocksMaxKb = Annotated[
     float | None,
     typer.Option(
-        "--blocks-max-kb", help="Longest block; by default from the variants' spacing.", show_default=False
+        "--blocks-max-kb",
+        help="Longest block; by default from the variants' spacing.",
+        show_default=False,
+        **_between("blocks_max_kb"),
     ),
 ]
 GeneticMap = Annotated[Path | None, typer.Option("--map", help="Recombination map; draws blocks from it.")]
@@ -95,21 +123,29 @@ Genes = Annotated[
     Path | None, typer.Option("--genes", help="Genes (chrom start end name), to name the nearest.")
 ]
 KnownHits = Annotated[Path | None, typer.Option("--known-hits", help="Known associations, to mark them.")]
-Coverage = Annotated[float, typer.Option("--coverage", help="Posterior mass of a credible set.")]
+Coverage = Annotated[
+    float, typer.Option("--coverage", help="Posterior mass of a credible set.", **_between("coverage"))
+]
 Posterior = Annotated[str, typer.Option("--posterior", help="susie: encoding-aware sum of single effects.")]
 Loci = Annotated[
     list[str] | None,
     typer.Option("--locus", help="Fine-map 6:31480875-31603888 whatever its p-values; may be repeated."),
 ]
-Effects = Annotated[int, typer.Option("--effects", help="Most causes looked for in a region (SuSiE's L).")]
+Effects = Annotated[
+    int,
+    typer.Option("--effects", help="Most causes looked for in a region (SuSiE's L).", **_between("effects")),
+]
 AdditiveOnly = Annotated[
     bool, typer.Option("--additive-only", help="Plain SuSiE, on the additive encoding alone.")
 ]
 Predict = Annotated[bool, typer.Option("--predict/--no-predict", help="Train a predictor too (none yet).")]
 Threads = Annotated[
-    int | None, typer.Option("--threads", help="Workers; all processors by default.", show_default=False)
+    int | None,
+    typer.Option(
+        "--threads", help="Workers; all processors by default.", show_default=False, **_between("threads")
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Of everything random.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of everything random.", **_between("seed"))]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run in --out.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier run in --out.")]
 Config = Annotated[

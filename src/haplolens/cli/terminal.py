@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -43,7 +44,7 @@ class TerminalReporter(Reporter):
 
     def note(self, text: str) -> None:
         """See `Reporter.note`."""
-        ERR.print(f"  {text}", highlight=False)
+        ERR.print(f"  {text}", highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def step(self, name: str, total: int) -> Iterator[Any]:
@@ -79,7 +80,7 @@ def show_table(title: str, rows: Sequence[dict], columns: Sequence[str]) -> None
         short = max((len(line[index]) for line in shown), default=0) <= LONGEST_WHOLE
         table.add_column(column, no_wrap=short, overflow="fold")
     for line in shown:
-        table.add_row(*line)
+        table.add_row(*map(escape, line))
     OUT.print(table)
 
 
@@ -97,9 +98,9 @@ def show_json(value: Any) -> None:
 
 def say(text: str) -> None:
     """One line of result."""
-    OUT.print(text, highlight=False, soft_wrap=True)
+    OUT.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def complain(text: str) -> None:
     """One line of error."""
-    ERR.print(f"[red]error:[/] {text}", highlight=False, soft_wrap=True)
+    ERR.print("[red]error:[/]", escape(text), highlight=False, soft_wrap=True)
