@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haplolens.association.digits import DIGIT, LANES, SAMPLES, cut_digits, hard_sums
+from haplolens.association.digits import DIGIT, LANES, SAMPLES, WHOLE, cut_digits, hard_sums
 from haplolens.data.genotypes import MISSING
 
 
@@ -50,6 +50,8 @@ def test_cut_digits__errors_of_a_category_do_not_add_up():
     columns = np.column_stack([category, np.ones(10_000)])
     rounded, places = cut_digits(columns, [1, 1])
     dithered, places = cut_digits(columns, [1, 1], np.random.default_rng(0))
+    parts = np.add.reduceat(np.abs(dithered), np.arange(0, 10_000, SAMPLES), axis=0)
+    assert WHOLE / 2 < parts[:, 0].max() <= WHOLE
     off = [np.abs((digits @ places - columns)[category < 0].sum(axis=0)) for digits in (rounded, dithered)]
     assert off[1][0] < 100 * places.max(axis=0)[0] / 2
     assert off[1][0] < off[0][0] / 5

@@ -16,7 +16,9 @@ SMALL = 1_000_000
 STACK = 8
 """Small products at a time: both float32 indicator blocks, 4 MiB together, stay in the cache."""
 DIGIT = 2**14
-"""Largest digit."""
+"""Largest digit of a column that has several."""
+WHOLE = 2**24
+"""Up to here float32 counts."""
 LANES = 8
 """Columns are padded to a multiple of this, for which matrix products are fastest."""
 
@@ -34,12 +36,12 @@ def cut_digits(
         P numbers of digits, each 2**-15 of the one before.
     dither
         Rounds columns of a single digit up or down at random: the errors of a column of few values, as of a
-        category, would else add up.
+        category, would else add up. Such a digit is as large as the partial sums of its column allow.
 
     Returns
     -------
-    (N, M) float32 integers of at most 2**14, M padded to a multiple of `LANES`; and (M, P) place values with
-    ``columns ≈ digits @ places``.
+    (N, M) float32 integers whose partial sums float32 can hold, M padded to a multiple of `LANES`; and (M, P) place
+    values with ``columns ≈ digits @ places``.
     """
     width = -(-sum(digits) // LANES) * LANES
     cut = np.zeros((len(columns), width), np.float32)
@@ -47,12 +49,15 @@ def cut_digits(
     at = 0
     for column, (values, depth) in enumerate(zip(columns.T, digits, strict=True)):
         place = place_value(values)
+        if dither is not None and depth == 1 and place != 1.0:
+            place = least_place(values)
+            cut[:, at] = np.floor(values / place + dither.random(len(values)))
+            places[at, column] = place
+            at += 1
+            continue
         rest = values
         for _ in range(depth):
-            at_random = dither is not None and depth == 1
-            cut[:, at] = (
-                np.floor(rest / place + dither.random(len(rest))) if at_random else np.rint(rest / place)
-            )
+            cut[:, at] = np.rint(rest / place)
             places[at, column] = place
             rest = rest - cut[:, at].astype(np.float64) * place
             place /= 2 * DIGIT
@@ -67,6 +72,12 @@ def place_value(values: np.ndarray) -> float:
     return float(np.abs(values).max()) / DIGIT
 
 
+def least_place(values: np.ndarray) -> float:
+    """Smallest place value for which no partial sum can exceed `WHOLE`."""
+    parts = np.add.reduceat(np.abs(values), np.arange(0, len(values), SAMPLES))
+    return float(parts.max()) / (WHOLE - SAMPLES)
+
+
 def hard_sums(calls: np.ndarray, digits: np.ndarray) -> np.ndarray:
     """Exact sums of the two indicators of hard calls against integer columns.
 
@@ -75,7 +86,7 @@ def hard_sums(calls: np.ndarray, digits: np.ndarray) -> np.ndarray:
     calls
         (V, N) int8.
     digits
-        (N, M) float32 integers of at most 2**14.
+        (N, M) float32 integers as `cut_digits` makes them.
 
     Returns
     -------

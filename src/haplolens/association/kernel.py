@@ -6,8 +6,8 @@ are one matrix product, exact for hard calls (`digits`).
 A missing genotype has both indicators 0, so only the covariates need mending: the k x k matrix of the samples that
 are missing is taken from the whole one (`missing`), and a small Cholesky solve per variant does the rest.
 
-Without weights the covariates are rounded to one digit (2**-15 of their largest value): what they are there for, to
-centre the indicators, is small. Where it is not small enough for `RELATIVE`, the second digit is added.
+Without weights the covariates are rounded to one digit (about 2**-16 of their largest value): what they are there for,
+to centre the indicators, is small. Where it is not small enough for `RELATIVE`, the second digit is added.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROBABILITIES = 64
 """Variants whose genotype probabilities are held in float64 at a time."""
 ROUNDED = 0.5
 """Standard deviation of what rounding up or down at random leaves, at most, of a place value."""
-RELATIVE = 1e-5
+RELATIVE = 2e-5
 """Rounding of covariates may change a score or an information by this, of itself; else they are summed again."""
 
 
@@ -80,7 +80,7 @@ class Design:
     def factors(self) -> tuple[np.ndarray, list[int]]:
         """(N, P) columns that the indicators are summed against, and in how many digits each is cut at first.
 
-        One digit is 2**-15 of the largest value, two 2**-30, three 2**-45; counts need one.
+        One digit is about 2**-16 of the largest value, two 2**-30, three 2**-45; counts need one.
         """
         root = np.ones_like(self.present) if self.weight is None else np.sqrt(self.weight)
         columns = [self.present[:, None]]

@@ -74,9 +74,10 @@ def _negative(calls: np.ndarray) -> np.ndarray:
     signs = np.less(calls, 0).reshape(-1)
     whole = signs.size // 8 * 8
     words = signs[:whole].view(np.uint64)
-    hit = np.flatnonzero(words != 0)
-    inside = np.flatnonzero(words[hit].view(bool))
-    return np.concatenate([hit[inside >> 3] * 8 + (inside & 7), whole + np.flatnonzero(signs[whole:])])
+    hit = (words != 0).nonzero()[0]
+    inside = words.take(hit).view(bool).nonzero()[0]
+    found = hit.take(inside >> 3) * 8 + (inside & 7)
+    return found if whole == signs.size else np.append(found, whole + signs[whole:].nonzero()[0])
 
 
 class LossTable:
@@ -98,7 +99,11 @@ class LossTable:
         self._kind = np.float32 if len(q) >= SINGLE and leverage <= LEVERAGE else np.float64
         self._row, self._column = np.triu_indices(q.shape[1])
         self._step = max(1, TABLE_BYTES // (8 * len(q)))
-        self._parts = list(self._made()) if len(self._row) + self._width <= self._step else None
+        self._parts = (
+            [np.ascontiguousarray(part) for part in self._made()]
+            if len(self._row) + self._width <= self._step
+            else None
+        )
 
     @property
     def _width(self) -> int:
