@@ -60,3 +60,12 @@ def test_hwe_midp__equals_plink2():
     found = hwe_midp(golden["het"], golden["hom_ref"], golden["hom_alt"])
     np.testing.assert_allclose(found, golden["midp"], rtol=1e-5)
     assert golden["midp"].min() < 1e-100
+
+
+def test_hwe_midp__likelier_outcomes_may_add_up_beyond_a_float():
+    """First-generation hybrids: nearly all heterozygotes, each likelier outcome a float, their sum none."""
+    n = 1254
+    het = np.arange(900, n)
+    ref = (n - het) // 2
+    p = hwe_midp(het, ref, n - het - ref)
+    assert np.all((p >= 0) & (p < 1e-40))

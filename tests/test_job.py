@@ -218,3 +218,57 @@ def test_run__conditioning_on_a_cause_takes_its_signal_away(finished, files, tmp
 def test_run__own_blocks_are_used(finished, files, tmp_path):
     found = start(files[0], tmp_path / "out", blocks=str(finished[1] / "blocks.tsv"))["planted"]
     assert set(found.blocks["block_id"]) == set(finished[0].blocks["block_id"])
+
+
+class Steps(Reporter):
+    """Remembers which steps were begun."""
+
+    def __init__(self):
+        self.begun = []
+
+    def step(self, name, total):
+        self.begun.append(name)
+        return super().step(name, total)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"blocks": "recombination"}, "genetic map"),
+        ({"coverage": 1.5}, "`coverage` is 1.5"),
+        ({"min_maf": 0.7}, "`min_maf` is 0.7"),
+        ({"seed": -1}, "`seed` is -1"),
+        ({"threads": 0}, "`threads` is 0"),
+        ({"bgen_ref": "second"}, "`bgen_ref` is `second`"),
+        ({"resume": True, "force": True}, "one of them"),
+    ],
+)
+def test_run__options_that_cannot_hold_are_told_before_a_file_is_read(files, tmp_path, options, said):
+    steps = Steps()
+    with pytest.raises(ConfigError, match=said):
+        start(files[0], tmp_path / "out", reporter=steps, **options)
+    assert steps.begun == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"blocks": "far.bed"}, "none of the 1 blocks covers"),
+        ({"genetic_map": "far.map"}, "none of the chromosomes"),
+        ({"loci": ["9:1-10"]}, "chromosome 9"),
+        ({"condition": ["nothing"]}, "nothing is not among"),
+    ],
+)
+def test_run__places_that_are_not_there_are_told_before_the_scan(files, tmp_path, options, said):
+    (tmp_path / "far.bed").write_text("17\t1\t900\n")
+    (tmp_path / "far.map").write_text("pos\tchr\tcM\n1\t17\t0\n9\t17\t1\n")
+    given = {
+        name: str(tmp_path / value) if isinstance(value, str) else value for name, value in options.items()
+    }
+    steps = Steps()
+    with pytest.raises(InputError, match=said):
+        start(files[0], tmp_path / "out", reporter=steps, **given)
+    assert "scan" not in steps.begun
+    assert not any(name.startswith("null") for name in steps.begun)
+    assert not (tmp_path / "out").exists()

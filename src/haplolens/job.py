@@ -26,6 +26,7 @@ from haplolens.io.export import read_findings, write_findings
 from haplolens.io.genotypes import input_files
 from haplolens.io.maps import read_genes, read_genetic_map, read_known_hits
 from haplolens.io.results import ResultsFolder, digests
+from haplolens.limits import check_limits
 from haplolens.loading import Loaded, load
 from haplolens.parallel import available_threads
 from haplolens.pipeline import identify
@@ -46,6 +47,7 @@ CHOICES = {
     "transform": ("none", "rint"),
     "block_rule": ("gauss5", "mean10", "bp"),
     "posterior": ("susie",),
+    "bgen_ref": ("first", "last"),
 }
 
 READERS = {
@@ -109,7 +111,11 @@ def run(
     InputError, AlignmentError, ConfigError, OutputError
         In one line: what is wrong, where, what to do. Nothing is left half written.
     """
-    check_options(options | {"blocks": blocks})
+    check_options(
+        options
+        | {"blocks": blocks, "genetic_map": genetic_map, "threads": threads, "seed": seed}
+        | {"resume": resume, "force": force}
+    )
     reporter, threads = reporter or Reporter(), threads or available_threads()
     tables = {"genetic_map": genetic_map, "genes": genes, "known_hits": known_hits}
     tables["blocks"] = None if blocks in (None, *BLOCK_METHODS) else blocks
@@ -216,7 +222,12 @@ def check_options(options: dict[str, Any]) -> None:
     for name, choices in CHOICES.items():
         if options.get(name, choices[0]) not in choices:
             raise ConfigError(f"`{name}` is `{options[name]}`, expected one of {', '.join(choices)}")
+    check_limits(options)
+    if options.get("resume") and options.get("force"):
+        raise ConfigError("`resume` goes on with a run and `force` replaces it: give one of them")
     blocks = options.get("blocks")
+    if blocks == "recombination" and not options.get("genetic_map"):
+        raise ConfigError("`blocks` by recombination need a genetic map: give one (--map), or another method")
     if blocks is not None and blocks not in BLOCK_METHODS and not Path(blocks).is_file():
         known = f"{', '.join(BLOCK_METHODS)} or a file of blocks"
         raise ConfigError(f"`blocks` is `{blocks}`, expected {known}{nearest(str(blocks), BLOCK_METHODS)}")

@@ -14,6 +14,7 @@ from haplolens.data.select import select
 from haplolens.io.genotypes import read_genotypes
 from haplolens.io.lists import read_id_list
 from haplolens.io.traits import attach_traits
+from haplolens.limits import check_limits
 from haplolens.progress import Reporter
 
 
@@ -81,6 +82,12 @@ def load(
     InputError, AlignmentError
         Naming the file, the line and what to do.
     """
+    check_limits(
+        {
+            "min_maf": min_maf, "max_missing": max_missing, "max_sample_missing": max_sample_missing, "hwe": hwe,
+            "min_info": min_info, "threads": threads,
+        }
+    )  # fmt: skip
     reporter = reporter or Reporter()
     with reporter.step("read genotypes", 0) as advance:
         cohort = read_genotypes(

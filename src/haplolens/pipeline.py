@@ -1,6 +1,6 @@
 """The whole story on one page: a cohort and a trait in, ranked variants and haploblocks out.
 
-    genotypes + traits ─► select, QC ─► null model ─► scan ─► haploblocks ─► fine-mapping ─► Findings
+    genotypes + traits ─► select, QC ─► haploblocks ─► null model ─► scan ─► fine-mapping ─► Findings
 
 `identify` is the science, on nouns in memory. `haplolens.run` is the same on files.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from haplolens.association.conditional import condition_on, stepwise
+from haplolens.association.conditional import condition_on, find_variants, stepwise
 from haplolens.association.mixed import estimate_seconds
 from haplolens.association.null import NullModel
 from haplolens.association.pvalues import lambda_gc
@@ -32,6 +32,7 @@ from haplolens.finemap.finemap import fine_map
 from haplolens.finemap.ranking import prioritise
 from haplolens.finemap.regions import Region, region_of
 from haplolens.io.checkpoint import Checkpoint, State
+from haplolens.limits import check_limits
 from haplolens.parallel import Progress
 from haplolens.progress import Reporter
 
@@ -114,8 +115,20 @@ def identify(
     dict of Findings
         By trait.
     """
+    check_limits(
+        {
+            "coverage": coverage,
+            "effects": effects,
+            "blocks_max_kb": blocks_max_kb,
+            "threads": threads,
+            "seed": seed,
+        }
+    )
     reporter, checkpoint = reporter or Reporter(), checkpoint or Checkpoint(None)
     shared: dict[str, Any] = {}
+    named = _loci(cohort, loci)
+    if condition:
+        find_variants(cohort, condition)
 
     if force_mixed and structure in ("auto", "mixed"):
         seconds = estimate_seconds(cohort.n_samples, len(cohort.chroms), threads=threads)
@@ -152,8 +165,9 @@ def identify(
             )
         return {"blocks": table, "about": _plain(table.attrs)}
 
-    associations = checkpoint.step("scan", scan_all)
+    # Blocks first: a map or a file of blocks that does not fit is told before hours of scanning.
     drawn = checkpoint.step("blocks", draw_blocks)
+    associations = checkpoint.step("scan", scan_all)
     block_table = drawn["blocks"]
 
     def fine_map_trait(trait: str) -> Callable[[], State]:
@@ -162,7 +176,7 @@ def identify(
             with reporter.step(f"fine-mapping of {trait}", 0) as advance:
                 mapping = fine_map(
                     cohort, model, association, block_table, coverage=coverage, additive_only=additive_only,
-                    n_effects=effects, regions=_loci(cohort, loci), threads=threads, progress=advance,
+                    n_effects=effects, regions=named, threads=threads, progress=advance,
                 )  # fmt: skip
                 steps = stepwise(cohort, model, association, [fit.region for fit in mapping.regions])
             found = prioritise(cohort, association, block_table, mapping, trait=trait)

@@ -66,7 +66,8 @@ def _walk(counts: np.ndarray, *, up: bool) -> np.ndarray:
         likelier = (term > 1) & ~tied
         sums[0, active] += np.where(likelier, 0, term)
         sums[1, active] += tied
-        sums[2, active] += np.where(likelier, term, 0)
+        with np.errstate(over="ignore"):
+            sums[2, active] += np.where(likelier, term, 0)
         go = np.isfinite(term) & ((ratio >= 1) | (term > NEGLIGIBLE * (1 + sums[0, active])))
         active, term, het, ref, alt = active[go], term[go], het[go], ref[go], alt[go]
     return sums
