@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from haplolens.bench import speed
-from haplolens.bench.speed import RandomGenotypes, run_bench, write_scan_input
-from haplolens.bench.timing import measure, measure_python
+from haplolens.bench import speed_ridge, speed_scan
+from haplolens.bench.speed import CASES, run_bench
+from haplolens.bench.speed_scan import RandomGenotypes, write_scan_input
+from haplolens.bench.timing import measure, measure_python, median_seconds
 from haplolens.data.genotypes import MISSING
 from haplolens.errors import ConfigError, HaplolensError
 from haplolens.io.pgen import open_store
@@ -39,13 +40,38 @@ def test_measure__sees_time_memory_and_failure():
 
 def test_run_bench__scan_makes_tidy_records(tmp_path, monkeypatch):
     small = write_scan_input
-    monkeypatch.setattr(speed, "write_scan_input", lambda folder, n, v, seed: small(folder, 200, 150, seed))
+    monkeypatch.setattr(
+        speed_scan, "write_scan_input", lambda folder, n, v, seed: small(folder, 200, 150, seed)
+    )
     records = run_bench(suites=["scan"], quick=True, data=tmp_path, threads=1)
     found = {(row["method"], row["metric"]): row["value"] for row in records}
     assert 0 < found["haplolens", "seconds"] < found["haplolens", "process_seconds"]
     assert found["haplolens", "peak_mib_above_imports"] < 200
     if ("plink2", "seconds") in found:
         assert found["haplolens", "largest_relative_difference_of_beta"] < 1e-4
+
+
+def test_median_seconds__works_take_turns():
+    calls = []
+    seconds = median_seconds(3, lambda: calls.append("a"), lambda: calls.append("b"))
+    assert calls == ["a", "b"] * 3
+    assert len(seconds) == 2
+    assert all(0 <= value < 1 for value in seconds)
+
+
+def test_run_bench__tiny_ridge_makes_tidy_records(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed_ridge, "QUICK", (260, 480))
+    records = run_bench(suites=["ridge"], quick=True, data=tmp_path, threads=1)
+    assert all(
+        list(row) == ["suite", "method", "metric", "value", "low", "high", "n", "seconds"] for row in records
+    )
+    found = {(row["method"], row["metric"]): row["value"] for row in records}
+    assert found["ridge", "r_of_nlog10p_with_mixed"] > 0.9
+    assert min(found["mixed", "seconds"], found["ridge", "seconds"]) > 0
+
+
+def test_run_bench__every_claim_has_a_case():
+    assert list(CASES) == ["scan", "susie", "blocks", "import", "ridge"]
 
 
 def test_run_bench__unknown_case_is_refused(tmp_path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
@@ -16,21 +18,15 @@ from haplolens.finemap.posterior import EXPECTED_CAUSES, fit_variants
 from haplolens.finemap.priors import FLAT
 from haplolens.finemap.region_data import RegionReader, read_region
 from haplolens.parallel import map_ordered
+from haplolens.progress import Reporter
 
 
-def susie_speed_cases(*, seed: int = 0, repeats: int | None = None) -> list[dict]:
+def susie_case(quick: bool, data: Path, threads: int, seed: int, reporter: Reporter) -> list[dict]:
     """Seconds of susieR's `susie()`, of our additive and of our encoding-aware fit, and the ratios.
 
     Ours start at hard calls and include the Gram matrix; susieR starts at a matrix in memory, and its own time
     alone is counted. The methods take turns, so that a busy machine slows all of them; medians are compared.
     All run on one thread.
-
-    Parameters
-    ----------
-    seed
-        Added to the suite's own.
-    repeats
-        Turns; default as in ``suites.toml``.
     """
     plan = tomllib.loads(files("haplolens.bench").joinpath("suites.toml").read_text())["susie_speed"]
     cohort = simulate_cohort(plan["samples"], plan["variants"], seed=plan["seed"] + seed)
@@ -47,17 +43,31 @@ def susie_speed_cases(*, seed: int = 0, repeats: int | None = None) -> list[dict
         fit_variants(data.columns, data.trait, FLAT, expected_causes=expected)
         return time.perf_counter() - started
 
-    def turn(_: int) -> tuple[float, float, float]:
-        ((fit,),), _version = run_susie_in_r([(dosage, y[:, None])])
-        return fit.seconds, ours(True), ours(False)
+    peer = shutil.which("Rscript") is not None
 
-    seconds = np.array(list(map_ordered(turn, range(repeats or plan["repeats"]))))  # (turns, 3)
-    susier, additive, encodings = np.median(seconds, axis=0).tolist()
-    suite = "susie_speed"
-    return [
-        record(suite, "susieR", "seconds", susier, n=plan["samples"], seconds=susier),
-        record(suite, "susie_additive", "seconds", additive, n=plan["samples"], seconds=additive),
-        record(suite, "susie_encodings", "seconds", encodings, n=plan["samples"], seconds=encodings),
-        record(suite, "susie_additive", "times_faster_than_susieR", susier / additive, n=plan["samples"]),
-        record(suite, "susie_encodings", "times_faster_than_susieR", susier / encodings, n=plan["samples"]),
+    def turn(_: int) -> list[float]:
+        times = [ours(True), ours(False)]
+        if peer:
+            ((fit,),), _version = run_susie_in_r([(dosage, y[:, None])])
+            times.append(fit.seconds)
+        return times
+
+    turns = 2 if quick else plan["repeats"]
+    with reporter.step("speed: susie", turns) as done:
+        times = []
+        for made in map_ordered(turn, range(turns)):  # holds BLAS at one thread
+            times.append(made)
+            done(1)
+    medians = np.median(times, axis=0).tolist()
+    methods = ["haplolens_additive", "haplolens_encodings", "susieR"][: len(medians)]
+    n = plan["samples"]
+    records = [
+        record("susie", method, "seconds", value, n=n, seconds=value)
+        for method, value in zip(methods, medians, strict=True)
     ]
+    if peer:
+        records += [
+            record("susie", method, "times_faster_than_susieR", medians[2] / value, n=n)
+            for method, value in zip(methods[:2], medians[:2], strict=True)
+        ]
+    return records

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +36,9 @@ class Cost(NamedTuple):
     output: str
 
 
-def measure(command: Sequence[str], folder: Path | None = None) -> Cost:
+def measure(
+    command: Sequence[str], folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Cost:
     """Run a program to its end.
 
     Parameters
@@ -44,6 +47,8 @@ def measure(command: Sequence[str], folder: Path | None = None) -> Cost:
         Program and arguments.
     folder
         Where to run it.
+    environment
+        Variables of the environment, beside those there are.
 
     Raises
     ------
@@ -52,7 +57,13 @@ def measure(command: Sequence[str], folder: Path | None = None) -> Cost:
     """
     with tempfile.TemporaryFile("w+") as printed:
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=printed, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            env=os.environ | (environment or {}),
+        )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -68,3 +79,15 @@ def measure(command: Sequence[str], folder: Path | None = None) -> Cost:
 def measure_python(code: str, *arguments: str) -> Cost:
     """Run Python code in an interpreter of its own, with ``arguments`` in ``sys.argv[1:]``."""
     return measure([sys.executable, "-c", code, *arguments])
+
+
+def median_seconds(turns: int, *works: Callable[[], object]) -> list[float]:
+    """Median wall seconds of each work; they take turns, so that a busy machine slows all of them."""
+    seconds = []
+    for _ in range(turns):
+        seconds.append([])
+        for work in works:
+            start = time.perf_counter()
+            work()
+            seconds[-1].append(time.perf_counter() - start)
+    return [statistics.median(column) for column in zip(*seconds, strict=True)]
