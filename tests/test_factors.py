@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 
+from haplolens.association import factors
 from haplolens.association.factors import FactorCache
 
 
@@ -38,3 +39,17 @@ def test_factor_cache__made_once_when_many_ask():
     for thread in threads:
         thread.join()
     assert made == ["x"]
+
+
+def test_factor_cache__all_caches_together_stay_within_the_bound(monkeypatch):
+    monkeypatch.setattr(factors, "ALL_BYTES", 3 * 8 * 25)
+    made = []
+    models = [FactorCache(lambda key: made.append(key) or np.zeros((5, 5)), 5, 2 * 8 * 25) for _ in range(4)]
+    for model in models:
+        model.get("x")
+        model.get("y")
+    assert sum(one.nbytes for one in factors._SHELF.held.values()) <= 3 * 8 * 25
+    models[3].get("y")
+    assert len(made) == 8, "the latest is still there"
+    models[0].get("x")
+    assert len(made) == 9, "the oldest is made again"

@@ -10,7 +10,6 @@ def test_plan__the_mixed_model_needs_the_square_of_the_samples():
     small, large = (simulate_cohort(n, 30, seed=1) for n in (100, 1000))
     grows = [need("null model", plan(cohort, ["y"], 1, "mixed")) for cohort in (small, large)]
     assert grows[1] > 4 * 8 * 1000**2
-    assert grows[1] > 50 * grows[0] or grows[0] > 8 * 100**2
     plain = need("null model", plan(large, ["y"], 1, "none"))
     assert plain < grows[1] / 10
 

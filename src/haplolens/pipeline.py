@@ -147,10 +147,12 @@ def identify(
         return condition_on(cohort, model, condition) if condition else model
 
     def scan_all() -> State:
-        models = [null(trait) for trait in traits]
-        with reporter.step("scan", cohort.n_variants) as advance:
-            tables = scan(cohort, models, exact=exact, threads=threads, progress=advance)
-        return dict(zip(traits, tables, strict=True))
+        tables: State = {}
+        for models in _passes([null(trait) for trait in traits]):
+            with reporter.step("scan", cohort.n_variants) as advance:
+                found = scan(cohort, models, exact=exact, threads=threads, progress=advance)
+            tables |= {model.trait: table for model, table in zip(models, found, strict=True)}
+        return tables
 
     def draw_blocks() -> State:
         with reporter.step("haploblocks", cohort.n_variants) as advance:
@@ -194,6 +196,12 @@ def identify(
         )
         for trait in traits
     }
+
+
+def _passes(models: list[NullModel]) -> list[list[NullModel]]:
+    """Models to scan together: genotypes are decoded once, except that each mixed model needs its memory alone."""
+    light = [model for model in models if model.structure != "mixed"]
+    return [light] * bool(light) + [[model] for model in models if model.structure == "mixed"]
 
 
 def _blocks(

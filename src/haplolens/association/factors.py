@@ -1,7 +1,8 @@
-"""The latest few n x n matrices of a model, each made once."""
+"""The latest few n x n matrices of each model, each made once; all models together stay within one bound."""
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -11,6 +12,37 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 Key = TypeVar("Key", bound=Hashable)
+
+ALL_BYTES = 3 * 2**30
+"""Bound on what all caches hold together: several traits, or models that are done with, must not add up."""
+
+
+class _Shelf:
+    """Matrices of every cache by (cache, key), the least recently used first."""
+
+    def __init__(self) -> None:
+        self.held: OrderedDict[tuple[int, Hashable], np.ndarray] = OrderedDict()
+        self.guard = threading.Lock()
+
+    def put(self, owner: int, key: Hashable, matrix: np.ndarray, room: int) -> None:
+        """Lay a matrix on top; take the oldest away, of its owner and then of anybody."""
+        with self.guard:
+            self.held[owner, key] = matrix
+            self.held.move_to_end((owner, key))
+            own = [name for name in self.held if name[0] == owner]
+            for name in own[: max(0, len(own) - room)]:
+                del self.held[name]
+            while len(self.held) > 1 and sum(one.nbytes for one in self.held.values()) > ALL_BYTES:
+                self.held.popitem(last=False)
+
+    def find(self, owner: int, key: Hashable) -> np.ndarray | None:
+        """The matrix, if it is still there."""
+        with self.guard:
+            return self.held.get((owner, key))
+
+
+_SHELF = _Shelf()
+_NUMBER = itertools.count()
 
 
 class FactorCache(Generic[Key]):
@@ -26,12 +58,12 @@ class FactorCache(Generic[Key]):
     n
         Its order.
     keep_bytes
-        Bound on what is held; at least one matrix is.
+        Bound on what this cache holds; at least one matrix is. All caches share `ALL_BYTES`.
     """
 
     def __init__(self, make: Callable[[Key], np.ndarray], n: int, keep_bytes: int) -> None:
         self._make, self._room = make, max(1, keep_bytes // (8 * n * n))
-        self._held: OrderedDict[Key, np.ndarray] = OrderedDict()
+        self._owner = next(_NUMBER)
         self._locks: dict[Key, threading.Lock] = {}
         self._guard = threading.Lock()
 
@@ -40,13 +72,9 @@ class FactorCache(Generic[Key]):
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            matrix = self._held.get(key)
+            matrix = _SHELF.find(self._owner, key)
             if matrix is None:
                 with threadpool_limits(limits=1, user_api="blas"):
                     matrix = self._make(key)
-            with self._guard:
-                self._held[key] = matrix
-                self._held.move_to_end(key)
-                while len(self._held) > self._room:
-                    self._held.popitem(last=False)
+            _SHELF.put(self._owner, key, matrix, self._room)
         return matrix
