@@ -8,8 +8,13 @@ from haplolens.io.checkpoint import Checkpoint
 def state():
     table = pd.DataFrame(
         {"id": ["rs1", None, "é"], "pos": [3, 1, 2], "p": [0.1, np.nan, 1e-320], "flag": [True, False, True]}
-    )
-    return {"table": table, "array": np.arange(6, dtype=np.int8).reshape(2, 3), "note": {"a": [1, None, "x"]}, "k": 3}
+    ).assign(rank=pd.array([2, None, 1], dtype="Int64"))
+    return {
+        "table": table,
+        "array": np.arange(6, dtype=np.int8).reshape(2, 3),
+        "note": {"a": [1, None, "x"]},
+        "k": 3,
+    }
 
 
 def test_step__computes_once_and_reads_back_the_same(tmp_path):

@@ -58,7 +58,7 @@ def _save(path: Path, state: State) -> None:
         if isinstance(value, pd.DataFrame):
             layout[name] = {"table": list(value.columns)}
             for column in value.columns:
-                _put(arrays, f"{name}/{column}", value[column].to_numpy())
+                _put_column(arrays, f"{name}/{column}", value[column])
         elif isinstance(value, np.ndarray):
             layout[name] = {"array": True}
             _put(arrays, name, value)
@@ -71,6 +71,14 @@ def _save(path: Path, state: State) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     os.replace(partial, path)
+
+
+def _put_column(arrays: dict[str, np.ndarray], name: str, column: pd.Series) -> None:
+    """Store a column of a table; whole numbers with gaps (Int64) as numbers beside a mask."""
+    if isinstance(column.dtype, pd.Int64Dtype):
+        arrays[f"{name}/gap"] = column.isna().to_numpy()
+        column = column.fillna(0).astype(np.int64)
+    _put(arrays, name, column.to_numpy())
 
 
 def _put(arrays: dict[str, np.ndarray], name: str, values: np.ndarray) -> None:
@@ -86,11 +94,13 @@ def _load(path: Path) -> State:
     with np.load(path, allow_pickle=False) as stored:
         layout = json.loads(str(stored["__layout__"]))
 
-        def get(name: str) -> np.ndarray:
+        def get(name: str) -> Any:
             values = stored[name]
             if f"{name}/missing" in stored.files:
                 values = values.astype(object)
                 values[stored[f"{name}/missing"]] = None
+            if f"{name}/gap" in stored.files:
+                return pd.arrays.IntegerArray(values, stored[f"{name}/gap"])
             return values
 
         state: State = {}
