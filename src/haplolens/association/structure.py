@@ -193,7 +193,7 @@ def _choose(cohort: Cohort, ready: Trait, settings: Settings) -> Choice:
         return quick_lambda(cohort, mask, ready.rows, covariates, ready.y, settings.threads)
 
     choice = choose_structure(related, int(mask.sum()), inflation)
-    return choice._replace(reason=f"chosen because of {choice.reason}")
+    return choice._replace(reason=f"chosen automatically: {choice.reason}")
 
 
 def _fit_mixed(cohort: Cohort, name: str, ready: Trait, settings: Settings, reason: str) -> NullModel:
