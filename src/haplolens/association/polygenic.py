@@ -173,7 +173,7 @@ class GenotypeProducts:
         self.mean[columns] = mean
         self.kept[columns] = np.minimum(mean, 2 - mean) >= 0.02
         if self._held is not None and not self.cohort.genotypes.has_dosage:
-            self._held[columns.start] = self.cohort.genotypes.read(columns)
+            self._held[columns.start] = self.cohort.genotypes.read(columns)[self.kept[columns]]
         rows = self._rows(columns)
         squares = np.einsum("vn,vn->", rows, rows, dtype=np.float64)
         return float(squares - np.square(rows @ self.basis.astype(np.float32)).sum(dtype=np.float64))
@@ -185,10 +185,9 @@ class GenotypeProducts:
             dosage = self.cohort.genotypes.read_dosage(columns)[kept]
             return np.where(np.isnan(dosage), mean[kept, None], dosage)
         held = None if self._held is None else self._held.get(columns.start)
-        calls = (self.cohort.genotypes.read(columns) if held is None else held)[kept]
+        calls = self.cohort.genotypes.read(columns)[kept] if held is None else held
         rows = calls.astype(np.float32)
-        variant, sample = np.nonzero(calls == MISSING)
-        rows[variant, sample] = mean[kept][variant]
+        np.copyto(rows, mean[kept, None], where=calls == MISSING)
         return rows
 
 
