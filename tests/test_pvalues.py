@@ -46,6 +46,18 @@ def test_t_tail__goes_on_beyond_underflow(t, df):
     assert np.isclose(p[1], 2 * stats.t.sf(1.0, df))
 
 
+@pytest.mark.parametrize("df", [1999.0, 2000.0, 9888.0, 4e5])
+def test_t_tail__is_exact_with_many_degrees_of_freedom(df):
+    t = np.linspace(0.0, 36.0, 5001)
+    p, expected = t_tail(t, df).p, 2 * special.stdtr(df, -t)
+    np.testing.assert_allclose(p[t < 8], expected[t < 8], rtol=1e-13)
+    np.testing.assert_allclose(p, expected, rtol=1e-7)
+    mixed = t_tail(np.array([2.0, 2.0, np.inf, np.nan]), np.array([5.0, df, df, df]))
+    np.testing.assert_allclose(mixed.p[:2], 2 * stats.t.sf(2.0, [5.0, df]), rtol=1e-12)
+    assert mixed.p[2] == 0.0
+    assert np.isnan(mixed.p[3])
+
+
 def test_t_tail__has_no_step_where_the_formula_changes():
     t = np.linspace(36.0, 46.0, 400)
     step = np.diff(t_tail(t, 3000.0).nlog10p)
