@@ -124,6 +124,7 @@ def run(
     provenance = _provenance(settled, [*input_files(genotypes), Path(traits)])
     folder = ResultsFolder(out, force=force, resume=resume)
     if resume and folder.finished and _same(folder.finished, provenance):
+        folder.leave()
         places = folder.finished["traits"]
         return {name: read_findings(folder.folder / place) for name, place in places.items()}
     started = time.time()

@@ -16,6 +16,7 @@ from haplolens.errors import ConfigError
 from haplolens.io.genotypes import read_genotypes
 from haplolens.io.maps import read_genetic_map
 from haplolens.io.pgen import write_store
+from haplolens.io.whole import whole_files
 from haplolens.progress import Reporter
 
 
@@ -103,8 +104,9 @@ def simulate_files(
         written = Path(f"{out}.pgen")
         write_store(cohort[:, made.typed] if untyped else cohort, out)
     paths = {"genotypes": str(written), "traits": f"{out}.traits.tsv", "truth": f"{out}.truth.tsv"}
-    pd.DataFrame(columns).to_csv(paths["traits"], sep="\t", index=False, float_format="%.10g")
-    pd.concat(truths).to_csv(paths["truth"], sep="\t", index=False, float_format="%.6g")
+    with whole_files(out) as draft:
+        pd.DataFrame(columns).to_csv(f"{draft}.traits.tsv", sep="\t", index=False, float_format="%.10g")
+        pd.concat(truths).to_csv(f"{draft}.truth.tsv", sep="\t", index=False, float_format="%.6g")
     return paths
 
 

@@ -16,13 +16,13 @@ from haplolens.blocks.detect import find_blocks
 from haplolens.blocks.prune import prune
 from haplolens.data.blocks import tile_blocks
 from haplolens.data.findings import Findings
-from haplolens.errors import OutputError
 from haplolens.io.blockfiles import read_blocks, write_blocks
 from haplolens.io.export import write_findings
 from haplolens.io.maps import read_genetic_map
 from haplolens.io.pgen import write_store
 from haplolens.io.results import ResultsFolder
 from haplolens.io.sumstats import write_association
+from haplolens.io.whole import whole_files
 from haplolens.job import BLOCK_METHODS, trait_folder
 from haplolens.loading import load
 from haplolens.parallel import available_threads
@@ -60,7 +60,8 @@ def qc_files(
     threads = options.pop("threads", None) or available_threads()
     loaded = load(genotypes, threads=threads, reporter=reporter, **options)
     write_store(loaded.cohort, out)
-    loaded.qc.dropped().to_csv(f"{out}.dropped.tsv", sep="\t", index=False)
+    with whole_files(out) as draft:
+        loaded.qc.dropped().to_csv(f"{draft}.dropped.tsv", sep="\t", index=False)
     return {
         "n_samples": loaded.cohort.n_samples,
         "n_variants": loaded.cohort.n_variants,
@@ -91,9 +92,10 @@ def prune_files(
     cohort = load(genotypes, threads=threads, reporter=reporter, **options).cohort
     with reporter.step("prune", cohort.n_variants) as advance:
         kept = prune(cohort, r2=r2, window_kb=window_kb, threads=threads, progress=advance)
-    for suffix, mask in (("in", kept), ("out", ~kept)):
-        names = cohort.variants.loc[mask, "id"]
-        Path(f"{out}.prune.{suffix}").write_text("".join(f"{name}\n" for name in names))
+    with whole_files(out) as draft:
+        for suffix, mask in (("in", kept), ("out", ~kept)):
+            names = cohort.variants.loc[mask, "id"]
+            Path(f"{draft}.prune.{suffix}").write_text("".join(f"{name}\n" for name in names))
     return {"kept": int(kept.sum()), "n_variants": cohort.n_variants}
 
 
@@ -217,10 +219,7 @@ def blocks_files(
             )  # fmt: skip
     else:
         table = tile_blocks(read_blocks(method), cohort.variants)
-    try:
-        write_blocks(table, out, layout, variants=cohort.variants)
-    except OSError as error:
-        raise OutputError(f"cannot write `{out}`: {error.strerror}. Give another --out.") from None
+    write_blocks(table, out, layout, variants=cohort.variants)
     gaps = int((table["method"] == "gap").sum())
     longest = float((table["end"] - table["start"] + 1).max() / 1000)
     return {"n_blocks": len(table) - gaps, "n_gaps": gaps, "max_kb": longest, "method": method}

@@ -18,6 +18,7 @@ import pandas as pd
 from haplolens.data.schema import chrom_order, normalise_chrom
 from haplolens.errors import AlignmentError, InputError
 from haplolens.io.tables import read_text
+from haplolens.io.whole import whole_files
 
 
 class Layout(NamedTuple):
@@ -140,6 +141,8 @@ def write_blocks(
     ------
     InputError
         If there is no such layout, or it needs the variants.
+    OutputError
+        If they cannot be written; nothing is left then.
     """
     path = Path(path)
     if layout not in WRITERS:
@@ -147,10 +150,9 @@ def write_blocks(
     if layout in ("blocks", "det") and variants is None:
         raise InputError(f"the `{layout}` layout lists the variants of each block; give `variants` too")
     written = WRITERS[layout](blocks, path, variants)
-    for target, text in written.items():
-        partial = target.with_name(target.name + ".part")
-        partial.write_text(text)
-        partial.replace(target)
+    with whole_files(path) as draft:
+        for target, text in written.items():
+            draft.with_name(target.name).write_text(text)
     return list(written)
 
 

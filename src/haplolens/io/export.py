@@ -18,6 +18,7 @@ from haplolens.io.gff import write_gff
 from haplolens.io.stored import read_findings
 from haplolens.io.sumstats import write_association, write_regenie
 from haplolens.io.tsv import write_tsv
+from haplolens.io.whole import whole_files
 from haplolens.parallel import map_ordered
 
 __all__ = ["WRITERS", "export_findings", "read_findings", "unmapped_note", "write_findings"]
@@ -115,9 +116,13 @@ def export_findings(folder: str | Path, layout: str, out: str | Path) -> Path:
         If there is no such format.
     InputError
         If ``folder`` holds no finished findings.
+    OutputError
+        If the file cannot be written; nothing is left then.
     """
     if layout not in WRITERS:
         raise ConfigError(f"`{layout}` is no export format. Give one of {', '.join(WRITERS)}.")
     path = Path(out)
-    WRITERS[layout](read_findings(folder), path)
+    findings = read_findings(folder)
+    with whole_files(path) as draft:
+        WRITERS[layout](findings, draft)
     return path

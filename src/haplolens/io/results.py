@@ -118,6 +118,10 @@ class ResultsFolder:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             self._stale = False
 
+    def leave(self) -> None:
+        """Remove what was only needed to work: the run was finished already."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
     def finish(self, manifest: dict) -> None:
         """Write ``run.json`` and remove what was only needed to resume."""
         self._clear()
