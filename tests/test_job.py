@@ -170,6 +170,7 @@ def test_resume__of_a_finished_run_reads_it_back(finished, files):
     before = contents(finished[1])
     again = start(files[0], finished[1], resume=True)["planted"]
     assert contents(finished[1]) == before
+    assert not (finished[1] / ".haplolens").exists()
     assert again.variants["rsid"].tolist() == finished[0].variants["rsid"].tolist()
 
 

@@ -124,7 +124,8 @@ def test_vcf__declared_but_no_record_has_it(tmp_path):
 
 
 def test_vcf__same_sample_twice(tmp_path):
-    refused(write_vcf(tmp_path / "a.vcf", ["1 5 . A C . GT 0/1 0/0"], ["x", "x"]), "names a sample twice")
+    path = write_vcf(tmp_path / "a.vcf", ["1 5 . A C . GT 0/1 0/0"], ["x", "x"])
+    refused(path, "lists 1 sample identifiers more than once, first x")
 
 
 def test_vcf__dosage_out_of_range(tmp_path):
@@ -225,3 +226,19 @@ def test_pgen__cut_off(tmp_path):
     path = write_pgen(tmp_path / "x", codes, [[0] * 30] * 50, pvar, ["#IID", *(f"s{i}" for i in range(30))])
     path.write_bytes(path.read_bytes()[:-200])
     refused(path, "x.pgen`")
+
+
+def test_vcf__format_column_and_no_sample(tmp_path):
+    refused(write_vcf(tmp_path / "a.vcf", ["1 5 . A C . GT"], []), "has no samples")
+
+
+def test_vcf__an_allele_that_is_not_listed(tmp_path):
+    records = ["1 5 . A C . GT 0/1 0/0 1/1", "1 9 . A C . GT 0/1 0/5 1/1"]
+    refused(write_vcf(tmp_path / "a.vcf", records, SAMPLES), "allele 5 at 1:9 (record 2)", "lists 1 ALT")
+
+
+def test_bed__some_variants_without_a_position(tmp_path):
+    (tmp_path / "a.bed").write_bytes(bytes([0x6C, 0x1B, 1, 0, 0, 0]))
+    (tmp_path / "a.fam").write_text("f a 0 0 1 -9\nf b 0 0 1 -9\n")
+    (tmp_path / "a.bim").write_text("1 r1 0 5 A C\n1 r2 0 0 A C\n1 r3 0 9 A C\n")
+    refused(tmp_path / "a.bed", "1 of 3 variants have no position", "first r2")

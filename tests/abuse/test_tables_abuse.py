@@ -2,18 +2,20 @@ import gzip
 
 import pytest
 
+from haplolens.data.simulate import simulate_cohort
 from haplolens.errors import InputError
 from haplolens.io.lists import read_id_list
 from haplolens.io.maps import read_genes, read_genetic_map, read_known_hits
 from haplolens.io.tables import read_table
+from haplolens.io.traits import attach_traits
 
 
 @pytest.mark.parametrize("reader", [read_table, read_id_list, read_genetic_map, read_genes, read_known_hits])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "empty|no gene"),
-        (b"\n\n \n", "empty|no gene"),
+        (b"", "empty|no gene|lists no samples"),
+        (b"\n\n \n", "empty|no gene|lists no samples"),
         (b"PK\x03\x04\0\0\0\0", "not a text table"),
         (gzip.compress(b"IID x\nS1 2\n" * 99)[:-9], "cut off or damaged"),
         (None, "does not exist"),
@@ -52,3 +54,10 @@ def test_read_table__latin_letters_survive(tmp_path):
     path = tmp_path / "t"
     path.write_bytes("IID\tsite\nS1\tMünchen\n".encode("latin-1"))
     assert read_table(path)["site"].tolist() == ["München"]
+
+
+def test_attach_traits__a_header_and_no_rows(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_text("IID\theight\n")
+    with pytest.raises(InputError, match="a header and no rows"):
+        attach_traits(simulate_cohort(7, 5, seed=1), path, ["height"])

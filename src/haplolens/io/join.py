@@ -68,7 +68,10 @@ def join_table(cohort: Cohort, path: Path, prefix: str) -> JoinedTable:
     InputError
         If no column names the samples.
     """
-    table = _name_columns(read_table(path), cohort, prefix)
+    table = read_table(path)
+    if table.empty:
+        raise InputError(f"`{path}` has a header and no rows; give a table with one row a sample")
+    table = _name_columns(table, cohort, prefix)
     iid, fid = find_column(table, SAMPLE_NAMES), find_column(table, FAMILY_NAMES)
     if iid is None:
         raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from haplolens.errors import InputError
-from haplolens.io.tables import SAMPLE_NAMES, data_lines
+from haplolens.io.tables import SAMPLE_NAMES, read_text
 
 VARIANT_NAMES = ("id", "snp", "rsid", "variant_id", "variant")
 """Headers, in any case, of the column that names the variant."""
@@ -28,7 +28,10 @@ def read_id_list(path: str | Path, *, kind: str = "samples") -> list[str]:
         If the file does not exist, is not text or holds nothing.
     """
     known = SAMPLE_NAMES if kind == "samples" else VARIANT_NAMES
-    rows = [line.replace(",", "\t").split() for _, line in data_lines(Path(path), comments=False)]
+    rows = [line.replace(",", "\t").split() for line in read_text(Path(path)).splitlines()]
+    rows = [row for row in rows if row and not row[0].startswith("##")]
+    if not rows:
+        raise InputError(f"`{path}` lists no {kind}; put one identifier on each line")
     first = [field.removeprefix("#").lower() for field in rows[0]]
     named = [first.index(name) for name in known if name in first]
     if named:

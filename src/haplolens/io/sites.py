@@ -64,6 +64,12 @@ def check_order(sites: pd.DataFrame, names: Sequence[str], kind: str) -> None:
     back = np.flatnonzero(same & (pos[1:] < pos[:-1]) & (chrom[1:] != "0")) + 1
     if len(back):
         row = sites.iloc[back[0]]
+        if row["pos"] == 0:
+            raise InputError(
+                f"{((pos == 0) & (chrom != '0')).sum():,} of {len(sites):,} variants have no position, the others do "
+                f"(first {row['id']} on chromosome {row['chrom']}, record {row['record'] + 1:,} of "
+                f"`{names[row['file']]}`). Fill in base-pair positions, or leave those variants out."
+            )
         raise InputError(
             f"positions are not sorted on chromosome {row['chrom']}: {len(back):,} of {len(sites):,} variants step "
             f"back (first {row['id']} at {row['pos']:,} after {pos[back[0] - 1]:,}, record {row['record'] + 1:,} of "

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gzip
 import tempfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,10 +73,7 @@ class VcfSource(Source):
                 str(self.path), strict_gt=True, threads=self._threads if self._threads > 1 else None
             )
         except Exception:  # cyvcf2 raises nothing narrower
-            raise InputError(
-                f"`{self.path}` is not a readable VCF or BCF: its header is damaged, or names a sample twice. "
-                "`bcftools view -h` tells more."
-            ) from None
+            raise InputError(f"`{self.path}` {_what_is_wrong(self.path)}") from None
 
     def _iterate(self, vcf: cyvcf2.VCF) -> Iterator[cyvcf2.Variant]:
         """Records; whatever htslib stumbles on becomes one line."""
@@ -166,6 +166,29 @@ def _declared(vcf: cyvcf2.VCF, section: str) -> set[str]:
     """Identifiers that the header declares in FORMAT or INFO."""
     lines = (line.info() for line in vcf.header_iter())
     return {line["ID"] for line in lines if line["HeaderType"] == section}
+
+
+def _what_is_wrong(path: Path) -> str:
+    """Why htslib cannot open it, from the line that names the samples."""
+    damaged = "is no readable VCF or BCF: its header is damaged or cut off. Copy it again; `bcftools view -h` says more."
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rt") if packed else path.open() as lines:
+            line = next((line for line in lines if line.startswith("#CHROM")), "")
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error):
+        return damaged
+    names = line.split()[9:]
+    counts = Counter(names)
+    twice = list(dict.fromkeys(name for name in names if counts[name] > 1))
+    if twice:
+        return (
+            f"lists {len(twice):,} sample identifiers more than once, first {', '.join(twice[:3])}. Give each sample a "
+            "name of its own (`bcftools reheader -s`)."
+        )
+    if line and not names:
+        return "has no samples, only sites. Give a VCF with genotypes."
+    return damaged
 
 
 def _silence_htslib() -> None:

@@ -96,6 +96,11 @@ class RecordRows:
                 f"`{self._path}` has genotypes of {genotypes.shape[1] - 1} alleles at {record.CHROM}:{record.POS:,} "
                 f"(record {index + 1:,}); diploid and haploid ones can be read. Drop such records or samples."
             )
+        if genotypes[:, :-1].max(initial=0) > len(record.ALT):
+            raise InputError(
+                f"`{self._path}` has a genotype with allele {genotypes[:, :-1].max()} at {record.CHROM}:{record.POS:,} "
+                f"(record {index + 1:,}), which lists {len(record.ALT)} ALT. Mend the record, or drop it."
+            )
         if genotypes.shape[1] == 2:
             genotypes = np.insert(genotypes, 1, _HAPLOID, axis=1)
         self._genotypes.append(genotypes)
