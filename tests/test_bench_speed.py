@@ -51,6 +51,12 @@ def test_run_bench__scan_makes_tidy_records(tmp_path, monkeypatch):
         assert found["haplolens", "largest_relative_difference_of_beta"] < 1e-4
 
 
+def test_measure__memory_is_the_programs_own():
+    here = bytearray(b"x") * 300_000_000  # of the program that measures
+    cost = measure(["sleep", "0.1"])
+    assert 0 < cost.peak_bytes < len(here) / 4
+
+
 def test_median_seconds__works_take_turns():
     calls = []
     seconds = median_seconds(3, lambda: calls.append("a"), lambda: calls.append("b"))

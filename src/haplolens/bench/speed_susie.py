@@ -52,7 +52,7 @@ def susie_case(quick: bool, data: Path, threads: int, seed: int, reporter: Repor
             times.append(fit.seconds)
         return times
 
-    turns = 2 if quick else plan["repeats"]
+    turns = 3 if quick else plan["repeats"]
     with reporter.step("speed: susie", turns) as done:
         times = []
         for made in map_ordered(turn, range(turns)):  # holds BLAS at one thread

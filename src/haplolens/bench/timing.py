@@ -7,12 +7,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from haplolens.errors import HaplolensError
+
+LOOK_EVERY = 0.005
+"""Seconds between looks at a running program's memory."""
 
 
 class Cost(NamedTuple):
@@ -25,7 +30,8 @@ class Cost(NamedTuple):
     cpu_seconds
         Of all its threads, system time included.
     peak_bytes
-        Largest resident set.
+        Largest resident set. On Linux looked up every few milliseconds, since what the system tells at the end is
+        never less than the memory of the program that started this one; the last milliseconds may be missed.
     output
         What it printed.
     """
@@ -64,16 +70,42 @@ def measure(
             stderr=subprocess.STDOUT,
             env=os.environ | (environment or {}),
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
+        with _watched(process.pid) as peaks:
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         printed.seek(0)
         output = printed.read()
     if process.returncode != 0:
         tail = " ".join(output.split()[-40:])
         raise HaplolensError(f"`{' '.join(command[:3])}` failed with exit code {process.returncode}: {tail}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit, output)
+    peak = max(peaks, default=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak, output)
+
+
+@contextmanager
+def _watched(pid: int) -> Iterator[list[int]]:
+    """Append the largest resident set of a process so far, in bytes, as long as it is there; nothing but on Linux."""
+    peaks: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK_EVERY):
+            try:
+                text = Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                return
+            peaks.extend(
+                int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmHWM")
+            )
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peaks
+    finally:
+        over.set()
+        watcher.join()
 
 
 def measure_python(code: str, *arguments: str) -> Cost:
