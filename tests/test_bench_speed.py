@@ -1,5 +1,7 @@
 """The speed bench: its input, its clock, and a small run against plink2 where that is there."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,8 @@ def test_measure__memory_is_the_programs_own():
     here = bytearray(b"x") * 300_000_000  # of the program that measures
     cost = measure(["sleep", "0.1"])
     assert 0 < cost.peak_bytes < len(here) / 4
+    child = f"{sys.executable} -c 'import time; x = bytearray(90_000_000); time.sleep(0.2)'; true"
+    assert measure(["sh", "-c", child]).peak_bytes > 90_000_000
 
 
 def test_median_seconds__works_take_turns():

@@ -79,25 +79,31 @@ def measure(
     if process.returncode != 0:
         tail = " ".join(output.split()[-40:])
         raise HaplolensError(f"`{' '.join(command[:3])}` failed with exit code {process.returncode}: {tail}")
-    peak = max(peaks, default=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    peak = max(peaks, default=0) or usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return Cost(seconds, usage.ru_utime + usage.ru_stime, peak, output)
+
+
+def _largest_of(pid: int) -> int:
+    """Largest resident set so far, in bytes, of a process or one it started (launchers start others); 0 if unknown."""
+    here = Path(f"/proc/{pid}")
+    try:
+        lines = (here / "status").read_text().splitlines()
+        children = [int(child) for file in here.glob("task/*/children") for child in file.read_text().split()]
+    except OSError:  # gone
+        return 0
+    own = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
+    return max([0, *own, *(_largest_of(child) for child in children)])
 
 
 @contextmanager
 def _watched(pid: int) -> Iterator[list[int]]:
-    """Append the largest resident set of a process so far, in bytes, as long as it is there; nothing but on Linux."""
+    """Append the largest resident set of a process so far, in bytes, again and again; zeros where that is unknown."""
     peaks: list[int] = []
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(LOOK_EVERY):
-            try:
-                text = Path(f"/proc/{pid}/status").read_text()
-            except OSError:
-                return
-            peaks.extend(
-                int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmHWM")
-            )
+            peaks.append(_largest_of(pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
