@@ -4,7 +4,18 @@ from haplolens.errors import ConfigError
 from haplolens.limits import LIMITS, check_limits
 
 
-@pytest.mark.parametrize(("name", "value"), [("coverage", 1.5), ("coverage", 0), ("effects", 0), ("threads", 0), ("seed", -1)])
+WRONG = [
+    ("coverage", 1.5),
+    ("coverage", 0),
+    ("effects", 0),
+    ("threads", 0),
+    ("seed", -1),
+    ("traits", 0),
+    ("causes", -1),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
 def test_check_limits__names_the_option_and_its_bounds(name, value):
     with pytest.raises(ConfigError, match=rf"`{name}` is {value:g}, expected {LIMITS[name][0]:g} to"):
         check_limits({name: value})

@@ -19,3 +19,8 @@ def test_plan__more_traits_and_threads_need_more():
     one, many = plan(cohort, ["a"], 1, "none"), plan(cohort, ["a", "b", "c"], 4, "none")
     assert need("scan", many) > need("scan", one)
     assert [item.step for item in one] == ["genotypes", "null model", "scan", "fine-mapping"]
+
+
+def test_plan__a_region_is_no_larger_than_the_cohort():
+    few, many = (simulate_cohort(50, n, seed=1) for n in (30, 90))
+    assert need("fine-mapping", plan(few, ["y"], 1)) < need("fine-mapping", plan(many, ["y"], 1)) / 3

@@ -16,6 +16,16 @@ LIMITS: dict[str, tuple[float, float]] = {
     "coverage": (0.5, 0.999),
     "effects": (1, 100),
     "blocks_max_kb": (0.001, 1e6),
+    "r2": (0, 1),
+    "window_kb": (0, 1e9),
+    "causes": (0, 1e6),
+    "pairs": (0, 1e6),
+    "traits": (1, 1e5),
+    "samples": (1, 1e7),
+    "h2": (0, 1),
+    "pairs_h2": (0, 1),
+    "polygenic_h2": (0, 1),
+    "prevalence": (0, 1),
     "threads": (1, 1024),
     "seed": (0, 2**63 - 1),
 }
@@ -26,5 +36,5 @@ def check_limits(options: Mapping[str, Any]) -> None:
     """Raise `ConfigError` for the first option that lies outside its bounds; None means not given."""
     for name, (low, high) in LIMITS.items():
         value = options.get(name)
-        if value is not None and not low <= value <= high:
+        if isinstance(value, int | float) and not low <= value <= high:
             raise ConfigError(f"`{name}` is {value:g}, expected {low:g} to {high:g}")

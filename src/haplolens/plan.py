@@ -37,6 +37,7 @@ def plan(
         The exact mixed model above `MAX_MIXED` samples.
     """
     n, v = cohort.n_samples, cohort.n_variants
+    region = min(REGION, v)
     mixed = structure in ("auto", "mixed") and (force_mixed or n <= MAX_MIXED)
     null = "kinship and its factors" if mixed else "covariates and components"
     return [
@@ -47,5 +48,5 @@ def plan(
             f"{CHUNK:,} variants a thread; the table of tests",
             threads * CHUNK * n * 10 + TESTS * v * len(traits),
         ),
-        Need("fine-mapping", f"regions of up to {REGION:,} variants", 2 * REGION * (8 * n + 32 * REGION)),
+        Need("fine-mapping", f"regions of up to {region:,} variants", 2 * region * (8 * n + 32 * region)),
     ]

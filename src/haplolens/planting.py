@@ -17,6 +17,7 @@ from haplolens.io.genotypes import read_genotypes
 from haplolens.io.maps import read_genetic_map
 from haplolens.io.pgen import write_store
 from haplolens.io.whole import whole_files
+from haplolens.limits import check_limits
 from haplolens.progress import Reporter
 
 
@@ -75,6 +76,12 @@ def simulate_files(
     dict
         ``genotypes traits truth``: paths.
     """
+    check_limits(
+        {
+            "samples": samples, "causes": causes, "h2": h2, "pairs": pairs, "pairs_h2": pairs_h2, "traits": traits,
+            "polygenic_h2": polygenic_h2, "prevalence": prevalence, "min_maf": min_maf, "seed": seed,
+        }
+    )  # fmt: skip
     reporter = reporter or Reporter()
     if untyped and traits > 1:
         raise ConfigError("--untyped hides the causes of one trait; simulate one trait at a time")

@@ -24,6 +24,7 @@ from haplolens.io.results import ResultsFolder
 from haplolens.io.sumstats import write_association
 from haplolens.io.whole import whole_files
 from haplolens.job import BLOCK_METHODS, trait_folder
+from haplolens.limits import check_limits
 from haplolens.loading import load
 from haplolens.parallel import available_threads
 from haplolens.pipeline import identify
@@ -87,6 +88,7 @@ def prune_files(
     r2, window_kb
         See `blocks.prune.prune`.
     """
+    check_limits({"r2": r2, "window_kb": window_kb})
     reporter = reporter or Reporter()
     threads = options.pop("threads", None) or available_threads()
     cohort = load(genotypes, threads=threads, reporter=reporter, **options).cohort

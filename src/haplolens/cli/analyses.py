@@ -133,11 +133,13 @@ def finemap_verb(
 def export_verb(
     results: Annotated[Path, typer.Argument(help="A results folder of `haplolens run`.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.", show_default=False)],
-    layout: Annotated[str, typer.Option("--format", help="bed, vcf, gff3, json, extract or seed.")] = "bed",
+    layout: Annotated[
+        str, typer.Option("--format", help="tsv, bed, vcf, gff3, json, extract, regenie or seed.")
+    ] = "bed",
     as_json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Findings in another format: bed, vcf, gff3, json, extract, seed."""
+    """Findings in another format: tsv, bed, vcf, gff3, json, extract, regenie, seed."""
     from haplolens.io.export import export_findings
 
     written = export_findings(results, layout, out)

@@ -170,7 +170,9 @@ def _declared(vcf: cyvcf2.VCF, section: str) -> set[str]:
 
 def _what_is_wrong(path: Path) -> str:
     """Why htslib cannot open it, from the line that names the samples."""
-    damaged = "is no readable VCF or BCF: its header is damaged or cut off. Copy it again; `bcftools view -h` says more."
+    damaged = (
+        "is no readable VCF or BCF: its header is damaged or cut off. Copy it again; see `bcftools view -h`."
+    )
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
