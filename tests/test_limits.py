@@ -3,7 +3,6 @@ import pytest
 from haplolens.errors import ConfigError
 from haplolens.limits import LIMITS, check_limits
 
-
 WRONG = [
     ("coverage", 1.5),
     ("coverage", 0),
