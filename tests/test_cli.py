@@ -29,7 +29,13 @@ def files(tmp_path_factory):
 
 
 def call(*words, cwd=None):
-    return subprocess.run([sys.executable, "-m", "haplolens", *map(str, words)], capture_output=True, text=True, check=False, cwd=cwd)
+    return subprocess.run(
+        [sys.executable, "-m", "haplolens", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+    )
 
 
 def start(files, out, *more, trait="height", verb="run"):
@@ -51,13 +57,31 @@ def test_help__is_quick_and_lists_the_verbs():
     done = call("--help")
     seconds = time.perf_counter() - started
     assert done.returncode == 0
-    order = [done.stdout.index(f" {verb} ") for verb in ("run", "import", "inspect", "qc", "scan", "finemap", "bench")]
+    order = [
+        done.stdout.index(f" {verb} ")
+        for verb in ("run", "import", "inspect", "qc", "scan", "finemap", "bench")
+    ]
     assert order == sorted(order)
     assert seconds < 5, "a bound for a loaded machine; what is imported is tested in test_house"
 
 
 @pytest.mark.parametrize(
-    "verb", "run import inspect qc prune scan blocks finemap export simulate bench demo doctor".split()
+    "verb",
+    [
+        "run",
+        "import",
+        "inspect",
+        "qc",
+        "prune",
+        "scan",
+        "blocks",
+        "finemap",
+        "export",
+        "simulate",
+        "bench",
+        "demo",
+        "doctor",
+    ],
 )
 def test_help__of_every_verb(verb):
     assert call(verb, "--help").returncode == 0
@@ -80,7 +104,9 @@ def test_run__json_alone_on_standard_output(files, tmp_path):
 
 def test_run__toml_sets_defaults_and_the_command_line_wins(files, tmp_path):
     config = tmp_path / "run.toml"
-    config.write_text(f'[run]\ntrait = "ill"\nstructure = "none"\ncovariates = ["age"]\ntraits = "{files / "t.tsv"}"\n')
+    config.write_text(
+        f'[run]\ntrait = "ill"\nstructure = "none"\ncovariates = ["age"]\ntraits = "{files / "t.tsv"}"\n'
+    )
     done = call("run", files / "c.pgen", "--config", config, "--out", tmp_path / "a")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "a/run.json").read_text())["parameters"]["covariates"] == ["age"]
@@ -91,7 +117,9 @@ def test_run__toml_sets_defaults_and_the_command_line_wins(files, tmp_path):
 def test_run__toml_with_an_unknown_key(files, tmp_path):
     config = tmp_path / "run.toml"
     config.write_text('[run]\ntrait = "ill"\nstructur = "none"\n')
-    refused(call("run", files / "c.pgen", "--config", config), "`structur`", "did you mean `structure`", "line 3")
+    refused(
+        call("run", files / "c.pgen", "--config", config), "`structur`", "did you mean `structure`", "line 3"
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +172,13 @@ def test_scan__writes_association_per_trait(files, tmp_path):
     done = start(files, tmp_path / "s", "--structure", "none", "--json", trait="height,ill", verb="scan")
     assert set(json.loads(done.stdout)) == {"height", "ill"}
     table = pd.read_csv(tmp_path / "s/height/association.tsv.gz", sep="\t", na_values="#NA")
-    assert list(table.columns[:5]) == ["chromosome", "base_pair_location", "effect_allele", "other_allele", "beta"]
+    assert list(table.columns[:5]) == [
+        "chromosome",
+        "base_pair_location",
+        "effect_allele",
+        "other_allele",
+        "beta",
+    ]
 
 
 def test_finemap__of_a_named_locus_whatever_its_p_values(files, tmp_path):
@@ -166,7 +200,8 @@ def test_export__every_format_of_an_earlier_run(files, tmp_path):
 
 
 def test_simulate__truth_is_written_beside_the_traits(files, tmp_path):
-    done = call("simulate", files / "c.pgen", "--out", tmp_path / "s", "--samples", "333", "--traits", "2", "--modes", "additive=.5,recessive=.5", "--json")
+    more = ["--samples", "333", "--traits", "2", "--modes", "additive=.5,recessive=.5", "--json"]
+    done = call("simulate", files / "c.pgen", "--out", tmp_path / "s", *more)
     paths = json.loads(done.stdout)
     traits, truth = pd.read_csv(paths["traits"], sep="\t"), pd.read_csv(paths["truth"], sep="\t")
     assert traits.shape == (333, 3)

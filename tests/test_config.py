@@ -14,7 +14,11 @@ def write(tmp_path, text):
 
 def test_read_config__gives_keyword_arguments(tmp_path):
     path = write(tmp_path, '[run]\ntrait = "HDL"\nmin-maf = 0.02\ncovariates = ["sex", "age"]\n')
-    assert read_config(path, "run", ALLOWED) == {"trait": "HDL", "min_maf": 0.02, "covariates": ["sex", "age"]}
+    assert read_config(path, "run", ALLOWED) == {
+        "trait": "HDL",
+        "min_maf": 0.02,
+        "covariates": ["sex", "age"],
+    }
 
 
 def test_read_config__unknown_key_names_the_nearest_and_its_line(tmp_path):

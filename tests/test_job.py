@@ -145,16 +145,16 @@ def test_resume__takes_up_finished_steps(finished, files, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         start(files[0], out, reporter=_Stop("fine-mapping"))
 
-    class Watch(Reporter):
-        seen = []
+    seen = []
 
+    class Watch(Reporter):
         def step(self, name, total):
-            self.seen.append(name)
+            seen.append(name)
             return super().step(name, total)
 
     start(files[0], out, resume=True, reporter=Watch())
-    assert "scan" not in Watch.seen
-    assert "haploblocks" not in Watch.seen
+    assert "scan" not in seen
+    assert "haploblocks" not in seen
 
 
 def test_resume__with_other_options_starts_afresh(files, tmp_path):
@@ -177,8 +177,9 @@ def test_resume__of_a_finished_run_reads_it_back(finished, files):
 def test_resume__after_kill_9(finished, files, tmp_path):
     out = tmp_path / "out"
     line = [
-        sys.executable, "-m", "haplolens", "run", str(files[0] / "cohort.pgen"), "--traits", str(files[0] / "traits.tsv"),
-        "--trait", "planted", "--covariates", "age", "--structure", "none", "--threads", "1", "--out", str(out),
+        sys.executable, "-m", "haplolens", "run", str(files[0] / "cohort.pgen"),
+        "--traits", str(files[0] / "traits.tsv"), "--trait", "planted", "--covariates", "age",
+        "--structure", "none", "--threads", "1", "--out", str(out),
     ]  # fmt: skip
     victim = subprocess.Popen(line, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     while victim.poll() is None and not (out / ".haplolens" / "steps" / "scan.npz").exists():

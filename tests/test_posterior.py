@@ -87,10 +87,10 @@ def test_fit__of_noise_sums_to_little_but_ranks():
     assert all(np.unique(pip).size > 20 for pip in sums)
 
 
-def test_fit__that_expects_no_cause_is_plain_susie():
+def test_fit__plain_is_susie_as_it_stands():
     cohort = window(300, 35, seed=9)
     y = trait(cohort.genotypes.read(common(cohort)[:1]), 0.1)
-    plain = _fit(cohort, y, expected_causes=0.0)
+    plain = _fit(cohort, y, plain=True)
     assert (plain.further == 0).all()
     np.testing.assert_allclose(plain.alpha.sum(axis=1), 1.0)
 

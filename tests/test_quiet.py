@@ -30,6 +30,8 @@ def test_quiet__equals_bayes_rule_block_by_block():
         weight = {}
         for v in members:
             relative = prior if frequency[v] < 0.5 else prior[[0, 2, 1, 3]]
+            relative = relative.copy()
+            relative[0] += sum(relative[e] for e in range(1, 4) if np.isnan(z[v, e]))
             terms = [
                 relative[e] * np.exp(log_bayes_factor(z[v, e] ** 2))
                 for e in range(4)

@@ -48,7 +48,7 @@ def test_variants__columns_order_and_meaning(ranked):
     assert table["pip_deconvolved"].isna().all()
     assert set(table["effect_mode"]) <= {*EFFECT_MODES, ""}
     by_index = table.set_index("snp_index").sort_index()
-    np.testing.assert_array_equal(by_index["pip"], found.pip)
+    np.testing.assert_allclose(by_index["pip"], found.pip, rtol=5e-6)  # the six digits of the file
     assert (table["maf"].dropna() <= 0.5).all()
 
 
@@ -69,14 +69,14 @@ def test_blocks__by_the_naive_sum(ranked):
     for row in table.itertuples():
         at = np.flatnonzero(blocks["block_id"].to_numpy()[found.block_of] == row.block_id)
         pip = np.nan_to_num(found.pip[at])
-        assert row.block_score == row.expected_causes == pytest.approx(pip.sum())
+        assert row.block_score == row.expected_causes == pytest.approx(pip.sum(), rel=1e-5)
         if at[0] in in_region:
             fit = in_region[at[0]][0]
             inside = [in_region[c][1] for c in at]
             none = np.prod([1 - alpha[inside].sum() for alpha in fit.alpha])
             assert row.p_causal == pytest.approx(1 - none)
         else:
-            assert row.p_causal == pytest.approx(pip.sum())
+            assert row.p_causal == pytest.approx(pip.sum(), rel=1e-5)
         assert row.top_variant == cohort.variants["id"][at[pip.argmax()]]
         if row.p_causal < 0.5:
             assert pd.isna(row.n_candidates)

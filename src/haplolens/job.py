@@ -18,7 +18,7 @@ import pandas as pd
 
 from haplolens.data.cohort import Cohort
 from haplolens.data.findings import Findings
-from haplolens.errors import ConfigError, nearest
+from haplolens.errors import ConfigError, OutputError, nearest
 from haplolens.io.blockfiles import read_blocks
 from haplolens.io.builds import check_build
 from haplolens.io.checkpoint import Checkpoint
@@ -123,10 +123,8 @@ def run(
     settled = options | files | {"trait": trait, "blocks": blocks, "predict": predict, "seed": seed}
     provenance = _provenance(settled, [*input_files(genotypes), Path(traits)])
     folder = ResultsFolder(out, force=force, resume=resume)
-    if resume and folder.finished and _same(folder.finished, provenance):
-        folder.leave()
-        places = folder.finished["traits"]
-        return {name: read_findings(folder.folder / place) for name, place in places.items()}
+    if resume and folder.finished:
+        return _finished(folder, provenance)
     started = time.time()
     with folder.guarded():
         read = {name: READERS[name](path) for name, path in files.items() if name != "blocks"}
@@ -147,6 +145,19 @@ def run(
         places = _write(found, loaded, folder, reporter)
         folder.finish(provenance | {"traits": places} | _circumstances(started))
     return found
+
+
+def _finished(folder: ResultsFolder, provenance: dict) -> dict[str, Findings]:
+    """The results of a run that is finished already, if it was this one."""
+    manifest = folder.finished or {}
+    if not _same(manifest, provenance):
+        folder.leave()
+        raise OutputError(
+            f"`{folder.folder}` holds a finished run of other options or inputs, so there is nothing to resume. "
+            "Give another --out, or --force to replace it."
+        )
+    folder.leave()
+    return {name: read_findings(folder.folder / place) for name, place in manifest["traits"].items()}
 
 
 def _blocks(blocks: str | None, files: dict[str, Path], cohort: Cohort) -> str | pd.DataFrame:
@@ -179,7 +190,7 @@ def _write(
     found: dict[str, Findings], loaded: Loaded, folder: ResultsFolder, reporter: Reporter
 ) -> dict[str, str]:
     """Write each trait's files and move them into place; returns the subfolder of each trait."""
-    places = {name: trait_folder(name, len(found)) for name in found}
+    places = trait_folders(list(found))
     with reporter.step("write results", len(found)) as advance:
         for name, answer in found.items():
             draft = folder.draft(places[name] or "all")
@@ -249,9 +260,19 @@ def _same(manifest: dict, provenance: dict) -> bool:
     return all(manifest.get(name) == json.loads(json.dumps(value)) for name, value in provenance.items())
 
 
-def trait_folder(trait: str, n_traits: int) -> str:
-    """Subfolder of a trait's results: none for a single trait."""
-    return "" if n_traits == 1 else re.sub(r"[^\w.+-]+", "_", trait)
+def trait_folders(traits: Sequence[str]) -> dict[str, str]:
+    """Subfolder of each trait's results: none for a single trait, else its name, made safe and unlike the others."""
+    if len(traits) == 1:
+        return {traits[0]: ""}
+    places: dict[str, str] = {}
+    for trait in traits:
+        safe = re.sub(r"[^\w.+-]+", "_", trait).lstrip(".") or "trait"
+        taken, number = {place.casefold() for place in places.values()}, 2
+        place = safe
+        while place.casefold() in taken:
+            place, number = f"{safe}_{number}", number + 1
+        places[trait] = place
+    return places
 
 
 def _circumstances(started: float) -> dict:

@@ -147,12 +147,7 @@ def identify(
         return condition_on(cohort, model, condition) if condition else model
 
     def scan_all() -> State:
-        tables: State = {}
-        for models in _passes([null(trait) for trait in traits]):
-            with reporter.step("scan", cohort.n_variants) as advance:
-                found = scan(cohort, models, exact=exact, threads=threads, progress=advance)
-            tables |= {model.trait: table for model, table in zip(models, found, strict=True)}
-        return tables
+        return scan_in_passes(cohort, [null(trait) for trait in traits], exact, threads, reporter)
 
     def draw_blocks() -> State:
         with reporter.step("haploblocks", cohort.n_variants) as advance:
@@ -198,10 +193,21 @@ def identify(
     }
 
 
-def _passes(models: list[NullModel]) -> list[list[NullModel]]:
-    """Models to scan together: genotypes are decoded once, except that each mixed model needs its memory alone."""
+def scan_in_passes(
+    cohort: Cohort, models: list[NullModel], exact: bool, threads: int, reporter: Reporter
+) -> dict[str, pd.DataFrame]:
+    """Scan of every trait, by its name.
+
+    Genotypes are decoded once for all traits, except that each mixed model needs its memory for itself.
+    """
     light = [model for model in models if model.structure != "mixed"]
-    return [light] * bool(light) + [[model] for model in models if model.structure == "mixed"]
+    passes = [light] * bool(light) + [[model] for model in models if model.structure == "mixed"]
+    tables: dict[str, pd.DataFrame] = {}
+    for together in passes:
+        with reporter.step("scan", cohort.n_variants) as advance:
+            found = scan(cohort, together, exact=exact, threads=threads, progress=advance)
+        tables |= {model.trait: table for model, table in zip(together, found, strict=True)}
+    return {model.trait: tables[model.trait] for model in models}
 
 
 def _blocks(
@@ -233,8 +239,15 @@ def _describe(model: NullModel, association: pd.DataFrame, summary: dict) -> dic
 
 
 def _loci(cohort: Cohort, loci: Sequence[str]) -> list[Region] | None:
-    """The regions that the user named; None where there is nothing named."""
-    return [region_of(cohort, np.flatnonzero(inside(cohort, [place]))) for place in loci] or None
+    """The regions that the user named, in the order of the genome; those that overlap become one. None: none named."""
+    named = [np.flatnonzero(inside(cohort, [place])) for place in ([loci] if isinstance(loci, str) else loci)]
+    merged: list[np.ndarray] = []
+    for columns in sorted(named, key=lambda columns: int(columns[0])):
+        if merged and columns[0] <= merged[-1][-1]:
+            merged[-1] = np.union1d(merged[-1], columns)
+        else:
+            merged.append(columns)
+    return [region_of(cohort, columns) for columns in merged] or None
 
 
 def _plain(value: Any) -> Any:

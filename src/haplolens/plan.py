@@ -14,6 +14,9 @@ MAX_MIXED = 5000
 TESTS = 30 * 8
 """Bytes of a variant's row in the table of tests."""
 
+HELD = 2**30
+"""Gram matrices that are kept between the rounds of fine-mapping."""
+
 REGION = 2000
 """Variants of the largest region that is fine-mapped in one piece."""
 
@@ -48,5 +51,9 @@ def plan(
             f"{CHUNK:,} variants a thread; the table of tests",
             threads * CHUNK * n * 10 + TESTS * v * len(traits),
         ),
-        Need("fine-mapping", f"regions of up to {region:,} variants", 2 * region * (8 * n + 32 * region)),
+        Need(
+            "fine-mapping",
+            f"regions of up to {region:,} variants",
+            threads * 2 * region * (8 * n + 32 * region),
+        ),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -46,19 +47,16 @@ def demo(
         ``causes``: one row per planted cause, ``id pos mode h2`` beside ``pip rank cs_id said_mode verdict``;
         ``n_found``: causes inside a credible set; ``n_false``: sets that hold no cause.
     """
-    with as_file(files("haplolens").joinpath("demo_data")) as folder:
+    with as_file(files("haplolens").joinpath("demo_data")) as folder, TemporaryDirectory() as place:
         cohort = read_genotypes(folder / "chr20.pgen")
         planted = simulate_trait(cohort, Architecture(n_causes=0, causes=CAUSES, min_maf=0.05), seed=seed)
-        traits = Path(f"{out}.traits.tsv")
+        traits = Path(place) / "traits.tsv"
         table = pd.DataFrame({"IID": cohort.samples["sample_id"], TRAIT: planted.y})
         table.to_csv(traits, sep="\t", index=False, float_format="%.10g")
-        try:
-            found = run(
-                folder / "chr20.pgen", traits=traits, trait=TRAIT, out=out, build="GRCh37", structure="none",
-                threads=threads or available_threads(), seed=seed, force=force, reporter=reporter,
-            )[TRAIT]  # fmt: skip
-        finally:
-            traits.unlink()
+        found = run(
+            folder / "chr20.pgen", traits=traits, trait=TRAIT, out=out, build="GRCh37", structure="none",
+            threads=threads or available_threads(), seed=seed, force=force, reporter=reporter,
+        )[TRAIT]  # fmt: skip
     table.to_csv(Path(out) / "traits.tsv", sep="\t", index=False, float_format="%.10g")
     planted.truth.to_csv(Path(out) / "truth.tsv", sep="\t", index=False, float_format="%.6g")
     return _compare(planted.truth, found)

@@ -10,7 +10,6 @@ import pandas as pd
 
 from haplolens.association.conditional import condition_on
 from haplolens.association.pvalues import lambda_gc
-from haplolens.association.scan import scan
 from haplolens.association.structure import fit_null
 from haplolens.blocks.detect import find_blocks
 from haplolens.blocks.prune import prune
@@ -23,11 +22,11 @@ from haplolens.io.pgen import write_store
 from haplolens.io.results import ResultsFolder
 from haplolens.io.sumstats import write_association
 from haplolens.io.whole import whole_files
-from haplolens.job import BLOCK_METHODS, trait_folder
+from haplolens.job import BLOCK_METHODS, trait_folders
 from haplolens.limits import check_limits
 from haplolens.loading import load
 from haplolens.parallel import available_threads
-from haplolens.pipeline import identify
+from haplolens.pipeline import identify, scan_in_passes
 from haplolens.progress import Reporter
 
 PathLike = str | Path
@@ -153,18 +152,17 @@ def scan_files(
             for name in loaded.traits
         ]  # fmt: skip
         models = [condition_on(loaded.cohort, model, condition) if condition else model for model in models]
-        with reporter.step("scan", loaded.cohort.n_variants) as advance:
-            tables = scan(loaded.cohort, models, exact=exact, threads=threads, progress=advance)
-        report = {}
-        for model, table in zip(models, tables, strict=True):
-            place = trait_folder(model.trait, len(models))
+        tables = scan_in_passes(loaded.cohort, models, exact, threads, reporter)
+        report, places = {}, trait_folders(loaded.traits)
+        for model, table in zip(models, tables.values(), strict=True):
+            place = places[model.trait]
             draft = folder.draft(place or "all")
             write_association(table, draft / "association.tsv.gz")
             folder.publish(draft, place)
             report[model.trait] = _scan_facts(
                 model.reason, table, folder.folder / place / "association.tsv.gz"
             )
-        folder.finish({"traits": {name: trait_folder(name, len(models)) for name in report}, "verb": "scan"})
+        folder.finish({"traits": places, "verb": "scan"})
     return report
 
 
@@ -269,10 +267,11 @@ def finemap_files(
             loaded.cohort, loaded.traits, covariates=covariates, loci=loci, effects=effects,
             additive_only=additive_only, threads=threads, reporter=reporter, **how,
         )  # fmt: skip
+        places = trait_folders(list(found))
         for name, answer in found.items():
-            place = trait_folder(name, len(found))
+            place = places[name]
             draft = folder.draft(place or "all")
             write_findings(answer, loaded.cohort, draft)
             folder.publish(draft, place)
-        folder.finish({"traits": {name: trait_folder(name, len(found)) for name in found}, "verb": "finemap"})
+        folder.finish({"traits": places, "verb": "finemap"})
     return found

@@ -45,7 +45,7 @@ def test_additive__equals_susier_on_real_loci(traits):
     n_sets = 0
     for trait, (peer,) in zip(traits, fits, strict=True):
         data = read_region(trait.reader(), trait.reader().null.y, additive_only=True)
-        found = fit_variants(data.columns, data.trait, FLAT, further_causes=0.0)
+        found = fit_variants(data.columns, data.trait, FLAT, plain=True)
         assert np.abs(found.pip - peer.pip).max() <= 1e-3
         ours = {frozenset(one.variants.tolist()) for one in credible_sets(found, data.columns, temper=1.0)}
         assert ours == {frozenset(one.tolist()) for one in peer.sets}

@@ -126,7 +126,8 @@ class MixedModel:
         white = reml.whiten(factor, self.covariates, self.y)
 
         def project(rows: np.ndarray) -> np.ndarray:
-            out = reml.solve_rows(factor, rows)
+            # Asked for at each call: held here, the factors of all chromosomes would outlive their cache.
+            out = reml.solve_rows(self.factor(chrom), rows)
             out -= (out @ white.basis) @ white.basis.T
             return out
 

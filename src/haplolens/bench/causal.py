@@ -23,7 +23,7 @@ from haplolens.bench.susie_in_r import run_susie_in_r
 from haplolens.data.schema import EFFECT_MODES
 from haplolens.errors import ConfigError
 from haplolens.finemap.credible import TEMPER, credible_sets
-from haplolens.finemap.posterior import EXPECTED_CAUSES, VariantPosterior, fit_variants
+from haplolens.finemap.posterior import VariantPosterior, fit_variants
 from haplolens.finemap.priors import FLAT, MIN_LBF_TO_LEARN, learn_encoding_prior
 from haplolens.finemap.region_data import RegionData, read_region
 from haplolens.io.genotypes import read_genotypes
@@ -162,10 +162,7 @@ def _fit(traits: list[PlantedTrait], priors: dict[str, np.ndarray], *, additive_
     for trait in traits:
         started = time.perf_counter()
         data = read_region(trait.reader(), trait.reader().null.y, additive_only=additive_only)
-        expected = 0.0 if additive_only else EXPECTED_CAUSES
-        done.fits.append(
-            fit_variants(data.columns, data.trait, priors[trait.locus], expected_causes=expected)
-        )
+        done.fits.append(fit_variants(data.columns, data.trait, priors[trait.locus], plain=additive_only))
         done.seconds += time.perf_counter() - started
     return done
 

@@ -14,7 +14,7 @@ from haplolens.bench.planted import CentredNull
 from haplolens.bench.records import record
 from haplolens.bench.susie_in_r import run_susie_in_r
 from haplolens.data.simulate import Architecture, simulate_cohort, simulate_trait
-from haplolens.finemap.posterior import EXPECTED_CAUSES, fit_variants
+from haplolens.finemap.posterior import fit_variants
 from haplolens.finemap.priors import FLAT
 from haplolens.finemap.region_data import RegionReader, read_region
 from haplolens.parallel import map_ordered
@@ -39,8 +39,7 @@ def susie_case(quick: bool, data: Path, threads: int, seed: int, reporter: Repor
     def ours(additive_only: bool) -> float:
         started = time.perf_counter()
         data = read_region(reader, reader.null.y, additive_only=additive_only)
-        expected = 0.0 if additive_only else EXPECTED_CAUSES
-        fit_variants(data.columns, data.trait, FLAT, expected_causes=expected)
+        fit_variants(data.columns, data.trait, FLAT, plain=additive_only)
         return time.perf_counter() - started
 
     peer = shutil.which("Rscript") is not None

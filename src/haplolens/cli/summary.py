@@ -53,9 +53,9 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(found: dict[str, Findings], trait: str, out: Path) -> Path:
-    from haplolens.job import trait_folder
+    from haplolens.job import trait_folders
 
-    return out / trait_folder(trait, len(found))
+    return out / trait_folders(list(found))[trait]
 
 
 def _facts(answer: Findings, folder: Path) -> dict[str, Any]:

@@ -85,8 +85,8 @@ def demo_verb(
 @app.command("doctor")
 def doctor_verb(as_json: o.Json = False, verbose: o.Verbose = False) -> None:
     """What is installed here: libraries, peers, processors, memory, disk."""
-    from haplolens.cli.terminal import show_json, show_table
     from haplolens.checkup import doctor
+    from haplolens.cli.terminal import show_json, show_table
 
     rows = doctor()
     if as_json:

@@ -145,7 +145,8 @@ def fine_map(
     fitter = _Fitter(cohort, model, association, options, inflation)
     prior, sure = _learn_prior(fitter, regions, threads)
     pip, mode, causes = _quiet(z / np.sqrt(inflation), association, block_of, prior, additive_only)
-    fitter.causes_per_variant = (causes + sure) / cohort.n_variants
+    if quiet_parts := int(np.isfinite(z).any(axis=1).sum()):
+        fitter.causes_per_variant = (causes + sure) / (quiet_parts + sum(len(r.columns) for r in regions))
     fits = []
     for fit in map_ordered(partial(fitter.fit, prior=prior), regions, threads):
         fits.append(fit)
@@ -200,7 +201,7 @@ class _Fitter:
 
     def fit(self, region: Region, prior: np.ndarray) -> RegionFit:
         null = self.model.chromosome(region.chrom)
-        options = self._options(null)
+        options = self._options()
         reader = RegionReader(self.cohort, self.model.rows, region.columns, null)
         data = self.held.get(region.region_id)
         if data is None and len(region.tiles) == 1:
@@ -214,13 +215,9 @@ class _Fitter:
         fit = self.fit(region, prior)
         return fit.evidence[fit.lbf > MIN_LBF_TO_LEARN]
 
-    def _options(self, null: Whitening) -> FitOptions:
-        """With what the scan has taught; the residual variance is held at its inflated value."""
-        options = replace(self.options, causes_per_variant=self.causes_per_variant)
-        if self.inflation == 1.0:
-            return options
-        noise = 1.0 if self.model.binary else float(null.y @ null.y) / null.df
-        return replace(options, residual_variance=self.inflation * noise)
+    def _options(self) -> FitOptions:
+        """With what the scan has taught so far."""
+        return replace(self.options, causes_per_variant=self.causes_per_variant, inflation=self.inflation)
 
 
 def _learn_prior(fitter: _Fitter, regions: list[Region], threads: int) -> tuple[np.ndarray, int]:
@@ -259,7 +256,7 @@ def _quiet(
     pip, mode = np.full(len(z), np.nan), np.full(len(z), UNRESOLVED)
     frequency = np.nan_to_num(association["a1_freq"].to_numpy(float), nan=0.5)
     found = quiet_posterior(
-        z[quiet], block_of[quiet], frequency[quiet], np.ones(4) if additive_only else prior
+        z[quiet], block_of[quiet], frequency[quiet], np.eye(4)[0] if additive_only else prior
     )
     pip[quiet], mode[quiet] = found.pip, found.mode
     return pip, mode, found.expected_causes

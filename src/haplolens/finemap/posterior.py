@@ -86,6 +86,7 @@ def fit_variants(
     *,
     n_effects: int = 10,
     expected_causes: float = EXPECTED_CAUSES,
+    plain: bool = False,
 ) -> VariantPosterior:
     """Encoding-aware SuSiE: which variants of a region are causes, each in the encoding that explains it best.
 
@@ -106,25 +107,26 @@ def fit_variants(
     n_effects
         L, the most causes that are looked for.
     expected_causes
-        Causes expected in the region before it is looked at; 0 is SuSiE as susieR does it: one optimum, and all of
-        its effects.
+        Causes expected in the region before it is looked at.
+    plain
+        SuSiE as susieR does it: one optimum, and all of its effects whatever their evidence.
     """
     prior = columns.prior(encoding_prior)
     n_encodings, n_variants = columns.share.shape[:2]
-    if expected_causes > 0:
+    if not plain:
         averaged = fit_all_optima(
             columns.gram, columns.xty, trait.yty, trait.n,
             prior=prior, n_variants=n_variants, n_effects=n_effects, residual_variance=trait.residual_variance,
         )  # fmt: skip
     else:
-        plain = fit_effects(
+        one = fit_effects(
             columns.gram, columns.xty, trait.yty, trait.n,
             prior=prior, n_effects=n_effects, residual_variance=trait.residual_variance,
         )  # fmt: skip
-        kept = np.flatnonzero(plain.active)
-        averaged = AveragedFit(plain, kept, plain.alpha[kept])
+        kept = np.flatnonzero(one.active)
+        averaged = AveragedFit(one, kept, one.alpha[kept])
     fit, kept = averaged.best, averaged.kept
-    beyond = prior * (min(expected_causes, MOST_LIKELY) / prior.sum())
+    beyond = prior * (0.0 if plain else min(expected_causes, MOST_LIKELY) / prior.sum())
     exists = _existence(columns, averaged, beyond)
     chosen = (exists[:, None] * averaged.alpha).reshape(len(kept), n_encodings, n_variants)  # (K, E, V)
     weak = _further_cause(columns, averaged, beyond).reshape(n_encodings, n_variants)
@@ -171,15 +173,18 @@ def single_effect(log_evidence: np.ndarray, prior: np.ndarray) -> np.ndarray:
 
 
 def _existence(columns: EncodedColumns, found: AveragedFit, prior: np.ndarray) -> np.ndarray:
-    """(K,) posterior probability that each effect exists, judged by what the others leave to it."""
+    """(K,) posterior probability that each effect exists, judged by what the others leave to it.
+
+    The number of causes is Poisson beforehand: after k stronger ones another is expected 1 / (k + 1) times as much.
+    """
     fit, kept = found.best, found.kept
     if not prior.any():
         return np.ones(len(kept))
     exists = np.empty(len(kept))
     mean = fit.alpha[kept] * fit.mu[kept]  # (K, E * V)
-    for k in range(len(kept)):
+    for stronger, k in enumerate(np.argsort(-fit.lbf[kept], kind="stable")):
         z2 = _residual_z2(columns, mean.sum(axis=0) - mean[k], fit.sigma2)
-        exists[k] = single_effect(log_bayes_factor(z2), prior).sum()
+        exists[k] = single_effect(log_bayes_factor(z2), prior / (stronger + 1)).sum()
     return exists
 
 
@@ -189,7 +194,8 @@ def _further_cause(columns: EncodedColumns, found: AveragedFit, prior: np.ndarra
         return np.zeros(len(prior))
     fit, kept = found.best, found.kept
     explained = (fit.alpha[kept] * fit.mu[kept]).sum(axis=0)
-    return single_effect(log_bayes_factor(_residual_z2(columns, explained, fit.sigma2)), prior)
+    evidence = log_bayes_factor(_residual_z2(columns, explained, fit.sigma2))
+    return single_effect(evidence, prior / (len(kept) + 1))
 
 
 def _residual_z2(columns: EncodedColumns, explained: np.ndarray, sigma2: float) -> np.ndarray:

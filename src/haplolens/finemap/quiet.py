@@ -64,8 +64,11 @@ def _variant_evidence(
     """Log Bayes factor (V,) of each variant over encodings (-inf untested), and its likeliest mode (V,)."""
     prior = orientation(frequency) @ encoding_prior  # (V, 4) relative to ALT
     tested = np.isfinite(z)
+    # As in a region: the share of encodings that cannot be told from the additive one is the additive one's.
+    prior[:, 0] += np.where(tested[:, 0], np.where(tested, 0.0, prior).sum(axis=1), 0.0)
     each = np.where(tested, log_bayes_factor(np.where(tested, z, 0.0) ** 2), -np.inf)  # (V, 4)
-    each += np.log(prior)
+    with np.errstate(divide="ignore"):
+        each += np.log(prior)
     evidence = np.logaddexp.reduce(each, axis=1)
     mode = each.argmax(axis=1)
     size = np.where(tested, np.abs(z), -1.0)

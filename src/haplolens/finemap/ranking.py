@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -52,6 +54,7 @@ def prioritise(
     Findings
         Complete tables; columns that other evidence fills (attribution, nearest_gene ...) are empty.
     """
+    finemapping = replace(finemapping, pip=as_written(finemapping.pip))
     sets = _number_sets(finemapping)
     learned = {
         "encoding_prior": dict(zip(EFFECT_MODES[:4], finemapping.encoding_prior.tolist(), strict=True)),
@@ -87,9 +90,9 @@ def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
 def cauchy_combination(p_values: np.ndarray) -> float:
     """One p-value from several, whatever their correlation; NaN if there are none (Liu & Xie 2020, JASA 115:393)."""
     p = p_values[~np.isnan(p_values)]
-    if not len(p):
-        return float("nan")
-    p = np.clip(p, 1e-300, 1.0 - 1e-15)
+    if len(p) < 2:
+        return float(p[0]) if len(p) else float("nan")
+    p = np.clip(p, 1e-300, 0.99)  # one p-value of 1 must not cancel a small one
     with np.errstate(over="ignore"):
         t = np.where(p < 1e-15, 1.0 / (p * np.pi), np.tan((0.5 - p) * np.pi)).mean()
     return float(1.0 / (t * np.pi)) if t > 1e15 else float(0.5 - np.arctan(t) / np.pi)
@@ -151,7 +154,7 @@ def _blocks_table(
 ) -> pd.DataFrame:
     n_blocks = len(blocks)
     pip = np.nan_to_num(found.pip)
-    expected = np.bincount(found.block_of, pip, n_blocks)
+    expected = as_written(np.bincount(found.block_of, pip, n_blocks))
     p_causal = _p_causal(found, n_blocks)
     by_block = _members(found.block_of, n_blocks)
     top = [int(at[pip[at].argmax()]) if len(at) else -1 for at in by_block]
@@ -217,6 +220,11 @@ def _sorted(table: pd.DataFrame, score: str, place: str) -> pd.DataFrame:
     chrom = table["chromosome"].map({name: i for i, name in enumerate(names)}).to_numpy()
     order = np.lexsort((np.arange(len(table)), table[place].to_numpy(), chrom, -table[score].to_numpy()))
     return table.iloc[order].reset_index(drop=True)
+
+
+def as_written(score: np.ndarray) -> np.ndarray:
+    """Scores to the six digits of the files, so that rows which look alike there are sorted by their place."""
+    return np.array([float(f"{value:.6g}") for value in score])
 
 
 def _strength(fit: RegionFit) -> tuple[float, int]:

@@ -101,7 +101,7 @@ def _filled(rows: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class RegionData:
-    """Columns and trait of one region, ready for `posterior.fit_variants`; ``unit`` is the trait's SD."""
+    """Columns and trait of one region, for `posterior.fit_variants`; ``unit`` is what the trait was divided by."""
 
     columns: EncodedColumns
     trait: RegionTrait
@@ -120,6 +120,7 @@ def read_region(
     *,
     additive_only: bool = False,
     residual_variance: float | None = None,
+    inflation: float = 1.0,
 ) -> RegionData:
     """Gram matrix, X'y and moments of a region.
 
@@ -133,11 +134,14 @@ def read_region(
         One column per variant.
     residual_variance
         In units of ``y``: 1 for binary traits; None estimates it.
+    inflation
+        Evidence is divided by it, as if there were so many fewer samples: the likelihood to the power of its inverse.
     """
-    n = reader.null.df + 1.0
-    unit = float(np.sqrt(reader.null.y @ reader.null.y / (n - 1.0)))
+    n = reader.null.df / inflation + 1.0
+    spread = float(np.sqrt(reader.null.y @ reader.null.y / reader.null.df))
+    unit = spread * float(np.sqrt(inflation))
     y = y / unit
-    noise = None if residual_variance is None else residual_variance / unit**2
+    noise = None if residual_variance is None else residual_variance / spread**2
     n_variants = len(reader.columns)
     moments = IndicatorMoments(np.zeros((n_variants, 2)), np.zeros((n_variants, 2, 2)), len(reader.rows))
     products = np.empty(n_variants if additive_only else 2 * n_variants)

@@ -39,6 +39,8 @@ class FitOptions:
         One additive column per variant and every effect kept, as susieR does.
     residual_variance
         1 for binary traits, None to estimate it.
+    inflation
+        Evidence is divided by it; see `inflation.quiet_inflation`.
     causes_per_variant
         What the rest of the scan has taught to expect; None takes `CAUSES_PER_VARIANT`.
     """
@@ -47,12 +49,11 @@ class FitOptions:
     n_effects: int = 10
     additive_only: bool = False
     residual_variance: float | None = None
+    inflation: float = 1.0
     causes_per_variant: float | None = None
 
     def expected_causes(self, n_variants: int) -> float:
         """Causes expected in a region of that size; see `posterior.fit_variants`."""
-        if self.additive_only:
-            return 0.0
         if self.causes_per_variant is None:
             return min(EXPECTED_CAUSES, CAUSES_PER_VARIANT * n_variants)
         return self.causes_per_variant * n_variants
@@ -166,12 +167,15 @@ def fit_region(
     owner, y = owners(region), reader.null.y
     strongest = [np.nanmin(np.append(p_values[owner == t], 1.0)) for t in range(len(region.tiles))]
     fitted: list[_TileFit] = []
+    settled: list[int] = []
     for t in np.argsort(strongest, kind="stable").tolist():
         tile = region.tiles[t]
         part = replace(reader, columns=region.columns[tile])
         here = data if data is not None and len(region.tiles) == 1 else read(part, y, options)
         expected = options.expected_causes(len(region.columns)) * len(tile) / len(region.columns)
-        one = _fit_tile(tile, owner[tile] == t, here, encoding_prior, options, expected)
+        settled.append(t)
+        own, claimable = owner[tile] == t, np.isin(owner[tile], settled)
+        one = _fit_tile(tile, own, claimable, here, encoding_prior, options, expected)
         fitted.append(one)
         if len(region.tiles) > 1 and one.mine.any():
             y = y - _explained(part, here, one.found.coefficient[one.mine].sum(axis=0))
@@ -181,13 +185,15 @@ def fit_region(
 def read(reader: RegionReader, y: np.ndarray, options: FitOptions) -> RegionData:
     """Gram matrix and trait of a region or tile."""
     return read_region(
-        reader, y, additive_only=options.additive_only, residual_variance=options.residual_variance
-    )
+        reader, y, additive_only=options.additive_only, residual_variance=options.residual_variance,
+        inflation=options.inflation,
+    )  # fmt: skip
 
 
 def _fit_tile(
     tile: np.ndarray,
     own: np.ndarray,
+    claimable: np.ndarray,
     data: RegionData,
     encoding_prior: np.ndarray,
     options: FitOptions,
@@ -195,9 +201,10 @@ def _fit_tile(
 ) -> _TileFit:
     found = fit_variants(
         data.columns, data.trait, encoding_prior,
-        n_effects=options.n_effects, expected_causes=expected,
+        n_effects=options.n_effects, expected_causes=expected, plain=options.additive_only,
     )  # fmt: skip
-    mine = own[found.alpha.argmax(axis=1)] if len(found.alpha) else np.zeros(0, bool)
+    # What an earlier tile claimed is out of the trait, so an effect that leads there now is this tile's to claim.
+    mine = claimable[found.alpha.argmax(axis=1)] if len(found.alpha) else np.zeros(0, bool)
     sets = [
         replace(one, variants=tile[one.variants])
         for one in credible_sets(found, data.columns, coverage=options.coverage, temper=options.temper)

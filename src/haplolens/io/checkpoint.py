@@ -82,11 +82,13 @@ def _put_column(arrays: dict[str, np.ndarray], name: str, column: pd.Series) -> 
 
 
 def _put(arrays: dict[str, np.ndarray], name: str, values: np.ndarray) -> None:
-    """Store a column; text goes as fixed-width text beside a mask of what is missing."""
+    """Store a column; text goes as one run of bytes, beside where each entry ends and a mask of what is missing."""
     if values.dtype.kind in "OTSU":
         missing = pd.isna(values)
         arrays[f"{name}/missing"] = missing
-        values = np.where(missing, "", values).astype(str)
+        texts = [str(value).encode() for value in np.where(missing, "", values)]
+        arrays[f"{name}/ends"] = np.cumsum([len(text) for text in texts], dtype=np.int64)
+        values = np.frombuffer(b"".join(texts), np.uint8)
     arrays[name] = values
 
 
@@ -97,7 +99,7 @@ def _load(path: Path) -> State:
         def get(name: str) -> Any:
             values = stored[name]
             if f"{name}/missing" in stored.files:
-                values = values.astype(object)
+                values = _texts(values, stored[f"{name}/ends"])
                 values[stored[f"{name}/missing"]] = None
             if f"{name}/gap" in stored.files:
                 return pd.arrays.IntegerArray(values, stored[f"{name}/gap"])
@@ -110,3 +112,12 @@ def _load(path: Path) -> State:
             else:
                 state[name] = get(name) if "array" in how else how["json"]
     return state
+
+
+def _texts(run: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Entries of a run of bytes, as an object array."""
+    whole, texts = run.tobytes(), np.empty(len(ends), dtype=object)
+    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        texts[i] = whole[start:end].decode()
+    return texts

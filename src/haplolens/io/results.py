@@ -18,6 +18,8 @@ from pathlib import Path
 from haplolens.errors import HaplolensError, InputError, OutputError
 
 WORK = ".haplolens"
+STALE = "replaces-an-earlier-run"
+"""Marks, inside `WORK`, that the results beside it are to go."""
 
 
 class ResultsFolder:
@@ -42,6 +44,7 @@ class ResultsFolder:
         self.folder = Path(folder)
         self.work = self.folder / WORK
         self._created, self._stale = not self.folder.exists(), False
+        self._empty = not self._created and self.folder.is_dir() and not any(self.folder.iterdir())
         if self.folder.exists() and not self.folder.is_dir():
             raise OutputError(f"`{folder}` is a file, expected a folder. Give another --out.")
         if not self._created and any(self.folder.iterdir()):
@@ -54,6 +57,7 @@ class ResultsFolder:
     def _claim(self, force: bool, resume: bool) -> None:
         ours = self.work.exists() or (self.folder / "run.json").exists()
         if resume and ours:
+            self._stale = (self.work / STALE).exists()
             return
         if not force:
             raise OutputError(
@@ -66,6 +70,8 @@ class ResultsFolder:
                 "Give another --out or empty it yourself."
             )
         shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir()
+        (self.work / STALE).touch()
         self._stale = True
 
     @property
@@ -84,6 +90,8 @@ class ResultsFolder:
         except HaplolensError:
             if self._created:
                 shutil.rmtree(self.folder, ignore_errors=True)
+            elif self._empty:
+                shutil.rmtree(self.work, ignore_errors=True)
             raise
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -112,10 +120,14 @@ class ResultsFolder:
 
     def _clear(self) -> None:
         """Take an earlier run away, at the last moment: a mistyped option must not cost its results."""
+        (self.folder / "run.json").unlink(
+            missing_ok=True
+        )  # first: without it nothing here counts as finished
         if self._stale:
             for path in self.folder.iterdir():
                 if path != self.work:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+            (self.work / STALE).unlink()
             self._stale = False
 
     def leave(self) -> None:
