@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from haplolens.cli.terminal import OUT, say, show_json, show_table
+from haplolens.cli.terminal import OUT, cell, say, show_json, show_table
 
 if TYPE_CHECKING:
     from haplolens.data.findings import Findings
@@ -99,6 +99,22 @@ def show_demo(result: dict, out: Path, as_json: bool) -> None:
 
 def show_records(records: list[dict], path: Path | None) -> None:
     """Tidy benchmark records as a table."""
-    show_table("bench", records, ("suite", "method", "metric", "value", "low", "high", "n", "seconds"))
+    rows = [
+        {
+            "suite": r["suite"],
+            "method": r["method"],
+            "metric": r["metric"].replace("_", " "),
+            "figure": _figure(r),
+            "n": r["n"],
+        }
+        for r in records
+    ]
+    show_table("bench", rows, ("suite", "method", "metric", "figure", "n"))
     if path is not None:
         say(f"wrote {path}")
+
+
+def _figure(record: dict) -> str:
+    """A figure with its interval, where it has one."""
+    value = cell(record["value"])
+    return value if record["low"] is None else f"{value} [{cell(record['low'])}, {cell(record['high'])}]"
