@@ -116,5 +116,7 @@ def _members(alpha: np.ndarray, coverage: float, temper: float) -> np.ndarray:
     """
     part = smallest_set(alpha, TEMPERED_PART)
     flat = alpha[part] ** temper
-    held = np.cumsum(flat) / flat.sum()
+    held = (
+        alpha.sum() * np.cumsum(flat) / flat.sum()
+    )  # the effect may not exist: a set is to hold a cause all the same
     return part[: int((held < coverage).sum()) + 1]
