@@ -116,7 +116,5 @@ def _members(alpha: np.ndarray, coverage: float, temper: float) -> np.ndarray:
     """
     part = smallest_set(alpha, TEMPERED_PART)
     flat = alpha[part] ** temper
-    held = (
-        alpha.sum() * np.cumsum(flat) / flat.sum()
-    )  # the effect may not exist: a set is to hold a cause all the same
+    held = alpha[part].sum() * np.cumsum(flat) / flat.sum()  # less than 1 where the effect itself is in doubt
     return part[: int((held < coverage).sum()) + 1]
