@@ -70,6 +70,8 @@ class EncodedColumns:
         for columns that are left out.
     unresolved
         (E, V) bool, columns that stand for several encodings.
+    frequency
+        (V,) frequency of ALT.
     """
 
     gram: Gram
@@ -77,6 +79,7 @@ class EncodedColumns:
     factor: np.ndarray
     share: np.ndarray
     unresolved: np.ndarray
+    frequency: np.ndarray
 
     def prior(self, encoding_prior: np.ndarray) -> np.ndarray:
         """(E * V,) prior weight of each column."""
@@ -112,10 +115,12 @@ def encode(
     members = _collapse(covariance, norm, varies)  # (V, 4, 4)
     kept = members.any(axis=2) & enough_carriers(moments.total, moments.n_samples)
     factor = np.where(kept, np.sqrt((n - 1.0) / np.where(varies, norm, 1.0)), 0.0).T  # (4, V)
-    share = np.einsum("vef,vfm->evm", members * kept[:, :, None], orientation(moments.frequency))
+    frequency = moments.frequency
+    share = np.einsum("vef,vfm->evm", members * kept[:, :, None], orientation(frequency))
     gram = EncodedGram(indicators, ENCODING_WEIGHTS, np.ascontiguousarray(factor), n - 1.0)
     xty = (ENCODING_WEIGHTS @ indicators_y.reshape(2, -1)) * factor
-    return EncodedColumns(gram, xty.ravel(), factor, share, (members.sum(axis=2) > 1).T & kept.T)
+    unresolved = (members.sum(axis=2) > 1).T & kept.T
+    return EncodedColumns(gram, xty.ravel(), factor, share, unresolved, frequency)
 
 
 def encode_additive(
@@ -128,8 +133,9 @@ def encode_additive(
     factor = np.where(kept, np.sqrt((n - 1.0) / np.where(kept, norm, 1.0)), 0.0)
     scaled = dosages * np.outer(factor, factor).astype(dosages.dtype)
     share = np.ones((1, len(norm), 4)) * kept[:, None]
+    unresolved = np.zeros((1, len(norm)), bool)
     return EncodedColumns(
-        DenseGram(scaled, n - 1.0), dosages_y * factor, factor[None], share, np.zeros((1, len(norm)), bool)
+        DenseGram(scaled, n - 1.0), dosages_y * factor, factor[None], share, unresolved, moments.frequency
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns
 from haplolens.finemap.optima import AveragedFit, fit_all_optima
+from haplolens.finemap.priors import Learned
 from haplolens.finemap.susie import fit_effects
 
 EXPECTED_CAUSES = 0.5
@@ -30,11 +32,14 @@ class RegionTrait:
         Residual degrees of freedom + 1.
     residual_variance
         1 for score statistics (binary traits); None where it is estimated.
+    panel
+        People of the reference panel that the LD comes from; None where it is the study's own.
     """
 
     yty: float
     n: float
     residual_variance: float | None = None
+    panel: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +58,8 @@ class VariantPosterior:
         (K, E * V), posterior mean of effect k, by (standardised) column.
     lbf
         (K,) log Bayes factor of each effect.
-    mode
-        (V,) int, position in `schema.EFFECT_MODES` of each variant's most likely mode of action.
+    modes
+        (5, V), probability of each mode of action (`schema.EFFECT_MODES`), were the variant a cause.
     effect_mode
         (K,) int, the same for each effect.
     evidence
@@ -68,7 +73,7 @@ class VariantPosterior:
     column: np.ndarray
     coefficient: np.ndarray
     lbf: np.ndarray
-    mode: np.ndarray
+    modes: np.ndarray
     effect_mode: np.ndarray
     evidence: np.ndarray
     converged: bool
@@ -77,6 +82,34 @@ class VariantPosterior:
     def pip(self) -> np.ndarray:
         """(V,) probability that a variant is a cause."""
         return 1.0 - np.prod(1.0 - self.alpha, axis=0) * (1.0 - self.further)
+
+    @property
+    def mode(self) -> np.ndarray:
+        """(V,) int, position in `schema.EFFECT_MODES` of each variant's most likely mode of action."""
+        return self.modes.argmax(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """A posterior that a network has gone over; ``fallback`` says why it left it as it was, else it is empty."""
+
+    posterior: VariantPosterior
+    fallback: str = ""
+
+
+class Refine(Protocol):
+    """Goes over the posterior of a region (`deconvolve.inference.Deconvolver`); fine-mapping is handed one."""
+
+    def __call__(
+        self,
+        columns: EncodedColumns,
+        trait: RegionTrait,
+        found: VariantPosterior,
+        learned: Learned,
+        expected_causes: float,
+    ) -> Refined:
+        """The better posterior; the arguments are those of `fit_variants`, and what it returned."""
+        ...
 
 
 def fit_variants(
@@ -139,7 +172,7 @@ def fit_variants(
         column=chosen.argmax(axis=1),
         coefficient=fit.alpha[kept] * fit.mu[kept],
         lbf=fit.lbf[kept],
-        mode=mass.argmax(axis=0),
+        modes=mass / np.maximum(mass.sum(axis=0), 1e-300),
         effect_mode=np.array([mode_mass(one, columns).sum(axis=1).argmax() for one in chosen], int),
         evidence=bayes_factor @ columns.share.reshape(-1, 4),
         converged=fit.converged,

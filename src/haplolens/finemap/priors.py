@@ -8,6 +8,8 @@ allele: naming the alleles the other way round changes nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 FLAT = np.full(4, 0.25)
@@ -18,6 +20,48 @@ PSEUDO_EFFECTS = 1.0
 """Effects imagined for each encoding before any is seen."""
 MIN_LBF_TO_LEARN = 3.0
 """Log Bayes factor from which an effect may teach the prior."""
+USUAL_LBF = 12.0
+"""Log Bayes factor of an effect where none has been seen; it counts as `PSEUDO_LBF` effects."""
+PSEUDO_LBF = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What the effects found in a cohort teach about the next one.
+
+    Parameters
+    ----------
+    encoding_prior
+        (4,) how often causes are additive, dominant, recessive, heterozygote in the minor allele.
+    usual_lbf
+        Geometric mean of the log Bayes factors of the effects that are surely there: how strong causes are here.
+    n_effects
+        How many they were.
+    """
+
+    encoding_prior: np.ndarray
+    usual_lbf: float
+    n_effects: int
+
+
+NOTHING_LEARNED = Learned(FLAT, USUAL_LBF, 0)
+"""Before any effect has been seen."""
+
+
+def learn(evidence: np.ndarray, lbf: np.ndarray) -> Learned:
+    """What effects teach; those with a log Bayes factor below `MIN_LBF_TO_LEARN` are noise and teach nothing.
+
+    Parameters
+    ----------
+    evidence
+        (K, 4), for each effect the Bayes factor of each encoding.
+    lbf
+        (K,) log Bayes factor of each.
+    """
+    sure = lbf > MIN_LBF_TO_LEARN
+    total = np.log(lbf[sure]).sum() + PSEUDO_LBF * np.log(USUAL_LBF)
+    usual = float(np.exp(total / (sure.sum() + PSEUDO_LBF)))
+    return Learned(learn_encoding_prior(evidence[sure]), usual, int(sure.sum()))
 
 
 def learn_encoding_prior(evidence: np.ndarray, start: np.ndarray = FLAT) -> np.ndarray:
