@@ -75,7 +75,7 @@ def fit_all_optima(
     def fit(weights: np.ndarray, start: SusieFit | None = None, tol: float = 1e-3) -> SusieFit:
         return fit_effects(
             gram, xty, yty, n,
-            prior=weights, n_effects=n_effects, residual_variance=residual_variance, start=start, tol=tol,
+            prior=weights, n_effects=n_effects, residual_variance=residual_variance, start=start, tol=tol, quick=True,
         )  # fmt: skip
 
     best = fit(prior)

@@ -27,6 +27,8 @@ LOG_VARIANCE_RANGE = (-30.0, 15.0)
 LOG_VARIANCE_TOL = 1e-4
 LEAST_RESIDUAL = 1e-4
 """Share of the trait's variance that is never explained."""
+CLIMBS = 20
+"""Most of Newton's steps to the best prior variance."""
 GOLDEN = (3 - math.sqrt(5)) / 2
 
 
@@ -129,6 +131,7 @@ def fit_effects(
     max_rounds: int = 100,
     tol: float = 1e-3,
     start: SusieFit | None = None,
+    quick: bool = False,
 ) -> SusieFit:
     """SuSiE on standardised columns (squared norm n - 1 each); see `susie`.
 
@@ -146,8 +149,12 @@ def fit_effects(
         Stop when a round gains less than ``tol`` in the evidence lower bound.
     start
         A fit to go on from, instead of no effect anywhere.
+    quick
+        Climb to the best prior variance from where it was, instead of bracketing it as susieR does: a third of the
+        time, and the same answer where there is but one optimum.
     """
     state = _Effects(gram, xty, yty, n, prior / prior.sum(), min(n_effects, int((prior > 0).sum())))
+    state.quick = quick
     state.start(yty / (n - 1) if residual_variance is None else residual_variance, scaled_prior_variance)
     if start is not None:
         state.resume(start, keep_sigma2=residual_variance is None)
@@ -155,8 +162,7 @@ def fit_effects(
     while gain >= tol and len(elbo) <= max_rounds:
         if len(elbo) > 1 and residual_variance is None:
             state.sigma2 = max(state.expected_residual() / n, LEAST_RESIDUAL * yty / (n - 1))
-        for effect in range(state.n_effects):
-            state.update(effect)
+        state.update_all()
         elbo.append(state.elbo())
         gain = elbo[-1] - elbo[-2]
     return SusieFit(
@@ -174,6 +180,7 @@ class _Effects:
         self.chosen = np.flatnonzero(prior > 0)
         self.prior, self.n_effects = prior[self.chosen], n_effects
         self.shape = (n_effects, len(prior))
+        self.quick = False
 
     def start(self, sigma2: float, scaled_prior_variance: float) -> None:
         """No effect anywhere."""
@@ -199,6 +206,19 @@ class _Effects:
         if keep_sigma2:
             self.sigma2 = fit.sigma2
 
+    def update_all(self) -> None:
+        """One round. Effects that were nothing and find the same residual as the one before stay as that one is."""
+        twin, its_variance = -1, 0.0
+        for effect in range(self.n_effects):
+            before, idle = float(self.prior_variance[effect]), not self.fitted[effect].any()
+            if twin >= 0 and idle and before == its_variance:
+                for part in (self.alpha, self.mu, self.mu2, self.prior_variance, self.lbf, self.divergence):
+                    part[effect] = part[twin]
+                continue
+            self.update(effect)
+            stays = idle and self.prior_variance[effect] == 0.0
+            twin, its_variance = (effect, before) if stays else (-1, 0.0)
+
     def update(self, effect: int) -> None:
         """Fit one effect to what the others leave."""
         at = self.chosen
@@ -207,7 +227,11 @@ class _Effects:
         error = self.sigma2 / self.norm  # variance of a single-column estimate
         z2 = residual**2 / (self.norm * self.sigma2)
         evidence = _evidence_of(z2, self.prior)
-        variance = _best_variance(evidence, error, float(self.prior_variance[effect]), float(z2.max()))
+        current = float(self.prior_variance[effect])
+        if self.quick:
+            variance = _climb(z2, self.prior, error, current)
+        else:
+            variance = _best_variance(evidence, error, current, float(z2.max()))
         shrink = variance / (variance + error)
         weight = self.prior * np.exp(0.5 * shrink * (z2 - z2.max()))
         alpha = weight / weight.sum()
@@ -268,6 +292,31 @@ def _best_variance(evidence: Callable[[float], float], error: float, current: fl
     if current > 0 and (kept := loss(math.log(current))) < value:
         variance, value = current, kept
     return 0.0 if value >= 0 else variance
+
+
+def _climb(z2: np.ndarray, prior: np.ndarray, error: float, current: float) -> float:
+    """Prior variance with the most evidence, by Newton's steps on the shrinkage; 0 where an effect is not wanted."""
+    top = float(z2.max())
+    if top <= 1.0:
+        return 0.0
+    below = z2 - top
+    most = 1.0 - 1e-9
+    shrink = current / (current + error) if current > 0 else 1.0 - 1.0 / top
+    for _ in range(CLIMBS):
+        weight = prior * np.exp(0.5 * shrink * below)
+        total = float(weight.sum())
+        mean = top + float(weight @ below) / total  # of z^2, were this effect there
+        slope = 0.5 * (mean - 1.0 / (1.0 - shrink))
+        spread = float(weight @ below**2) / total - (mean - top) ** 2
+        bend = 0.25 * spread - 0.5 / (1.0 - shrink) ** 2
+        trial = shrink - slope / bend if bend < 0 else 1.0 - 1.0 / max(mean, 1.0)
+        if not 0.0 < trial < most:
+            trial = min(max(1.0 - 1.0 / max(mean, 1.0), 0.0), most)
+        moved, shrink = abs(trial - shrink), trial
+        if moved <= LOG_VARIANCE_TOL * (1.0 - shrink):
+            break
+    value = 0.5 * (math.log1p(-shrink) + shrink * top) + math.log(float(prior @ np.exp(0.5 * shrink * below)))
+    return shrink * error / (1.0 - shrink) if value > 0 and shrink > 0 else 0.0
 
 
 def minimise(function: Callable[[float], float], low: float, high: float, tol: float) -> tuple[float, float]:
