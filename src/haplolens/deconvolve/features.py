@@ -1,0 +1,272 @@
+"""What the network reads of a region: nothing that changes when REF and ALT, or the order of ties, are swapped.
+
+Scores enter squared; the dominant and recessive encodings stand in the order of the minor allele; LD has the sign that
+makes the scores of both variants positive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from haplolens.finemap.encodings import TIE, UNRESOLVED, EncodedColumns
+from haplolens.finemap.posterior import RegionTrait, VariantPosterior
+from haplolens.finemap.priors import Learned
+
+N_ENCODINGS = 4
+SLOTS = 8
+"""Single effects the network goes over: the strongest of SuSiE's, and the last two for what they leave."""
+FURTHER = 2
+SECOND = 0.05
+"""Share of the further cause that the last slot starts from: the start is SuSiE's answer up to this."""
+FLOOR = 1e-5
+"""Least share of a slot, spread evenly, so that the network can move to where SuSiE saw nothing at all."""
+VARIANT_FEATURES = 36
+SLOT_FEATURES = 9
+PAIR_FEATURES = 2
+CONTEXT_FEATURES = 16
+_SWAPPED = [0, 2, 1, 3]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """A region as numbers. K of the slots are SuSiE's effects, the order is theirs.
+
+    Parameters
+    ----------
+    variants
+        (V, F) float32.
+    pairs
+        (2, V, V) float32 LD: of the additive columns, and of each variant's best one.
+    slots
+        (S, V, G) float32.
+    start
+        (S, 1 + V) float32, log of where each slot starts: no effect, then each variant.
+    modes
+        (V, 5) float32, log share of each mode, the minor allele's; -30 where a variant cannot act in it.
+    context
+        (C,) float32.
+    effects
+        (S,) int, SuSiE's effect in each slot; -1 further ones, -2 empty.
+    swapped
+        (V,) bool, variants whose dominant and recessive stand for those of REF.
+    """
+
+    variants: np.ndarray
+    pairs: np.ndarray
+    slots: np.ndarray
+    start: np.ndarray
+    modes: np.ndarray
+    context: np.ndarray
+    effects: np.ndarray
+    swapped: np.ndarray
+
+
+def read_inputs(
+    columns: EncodedColumns,
+    trait: RegionTrait,
+    found: VariantPosterior,
+    learned: Learned,
+    expected_causes: float,
+) -> Inputs:
+    """Numbers of a region; see `posterior.Refine` for the arguments."""
+    n_encodings, n_variants = columns.factor.shape
+    gram, free = columns.gram, columns.factor > 0
+    explained = found.coefficient.sum(axis=0) if len(found.coefficient) else np.zeros(gram.n_columns)
+    through = gram.multiply(explained) if explained.any() else np.zeros(gram.n_columns)
+    left = trait.yty - 2.0 * explained @ columns.xty + explained @ through
+    noise = trait.residual_variance or max(left, 1e-3 * trait.yty) / trait.n
+    marginal = columns.xty / np.sqrt(gram.scale * trait.yty / (trait.n - 1.0))
+    residual = (columns.xty - through) / np.sqrt(gram.scale * noise)
+    z, rest = (np.where(free, part.reshape(n_encodings, n_variants), 0.0) for part in (marginal, residual))
+    swapped = _swapped(columns.frequency, z)
+    z2, rest2 = _of_minor(z**2, swapped), _of_minor(rest**2, swapped)
+    best = np.where(free, z**2, -1.0).argmax(axis=0)
+    sign = np.where(z[0] < 0, -1.0, 1.0)
+    pairs = _pairs(columns, best, sign, np.where(z[best, np.arange(n_variants)] < 0, -1.0, 1.0))
+    effects = _slots_of(found)
+    start = _start(found, effects)
+    context = _context(columns, trait, found, learned, expected_causes, z2)
+    modes = _modes(found, columns, swapped)
+    return Inputs(
+        _variant_features(columns, found, z2, rest2, z, pairs, modes, swapped).astype(np.float32),
+        pairs,
+        _slot_features(columns, found, effects, start, through, noise, pairs).astype(np.float32),
+        start.astype(np.float32), modes.astype(np.float32), context.astype(np.float32), effects, swapped,
+    )  # fmt: skip
+
+
+def _swapped(frequency: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """(V,) whose dominant and recessive are told in REF; at .5 the stronger of the two stands first."""
+    tie = np.abs(frequency - 0.5) <= TIE
+    if len(z) == 1:
+        return np.zeros(len(frequency), bool)
+    return np.where(tie, z[2] ** 2 > z[1] ** 2, frequency > 0.5)
+
+
+def _of_minor(rows: np.ndarray, swapped: np.ndarray) -> np.ndarray:
+    """(E, V) -> (4, V), dominant and recessive in the order of the minor allele; encodings that are not there are 0."""
+    full = np.zeros((N_ENCODINGS, rows.shape[1]))
+    full[: len(rows)] = rows
+    return np.where(swapped, full[_SWAPPED], full)
+
+
+def _pairs(columns: EncodedColumns, best: np.ndarray, sign: np.ndarray, sign_best: np.ndarray) -> np.ndarray:
+    """(2, V, V) signed LD of the additive columns, and of the best column of each variant."""
+    at = np.arange(len(best))
+    additive = columns.gram.correlation(at) * np.outer(sign, sign)
+    if (best == 0).all():
+        return np.stack([additive, additive]).astype(np.float32)
+    chosen = columns.gram.correlation(best * len(best) + at) * np.outer(sign_best, sign_best)
+    return np.clip(np.stack([additive, chosen]), -1.0, 1.0).astype(np.float32)
+
+
+def _slots_of(found: VariantPosterior) -> np.ndarray:
+    """(S,) which effect each slot starts from: the likeliest ones, strongest first."""
+    order = np.argsort(-found.alpha.sum(axis=1), kind="stable")[: SLOTS - FURTHER]
+    slots = np.full(SLOTS, -2)
+    slots[: len(order)] = order
+    slots[SLOTS - FURTHER :] = -1
+    return slots
+
+
+def _start(found: VariantPosterior, effects: np.ndarray) -> np.ndarray:
+    """(S, 1 + V) log probabilities."""
+    n_variants = found.alpha.shape[1]
+    share = np.zeros((SLOTS, n_variants))
+    there = effects >= 0
+    share[there] = found.alpha[effects[there]]
+    share[-2], share[-1] = found.further, SECOND * found.further
+    used = effects != -2
+    share[used] = share[used] * (1.0 - FLOOR) + FLOOR / n_variants
+    share[used] /= np.maximum(share[used].sum(axis=1, keepdims=True), 1.0)
+    none = np.maximum(1.0 - share.sum(axis=1, keepdims=True), 1e-6)
+    return np.log(np.maximum(np.concatenate([none, share], axis=1), 1e-30))
+
+
+def _modes(found: VariantPosterior, columns: EncodedColumns, swapped: np.ndarray) -> np.ndarray:
+    """(V, 5) log share of each mode, dominant and recessive of the minor allele."""
+    possible = np.zeros(found.modes.shape, bool)
+    free = columns.factor > 0
+    possible[: len(free)] = free & ~columns.unresolved
+    possible[UNRESOLVED] = columns.unresolved.any(axis=0) | ~free.any(axis=0)
+    log = np.where(possible, np.log(np.maximum(found.modes, 1e-3)), -30.0)
+    full = np.where(swapped, log[[0, 2, 1, 3, 4]], log)
+    return full.T
+
+
+def _context(
+    columns: EncodedColumns,
+    trait: RegionTrait,
+    found: VariantPosterior,
+    learned: Learned,
+    expected_causes: float,
+    z2: np.ndarray,
+) -> np.ndarray:
+    additive_only = len(columns.factor) == 1
+    panel = trait.panel or 0
+    return np.array(
+        [
+            np.log(trait.n) / 3.0 - 2.5,
+            float(trait.residual_variance is not None),
+            float(panel > 0),
+            np.log(panel) - 6.0 if panel else 0.0,
+            np.log(trait.n / panel) if panel else 0.0,
+            *(np.log(learned.encoding_prior) + 1.5),
+            np.log(max(expected_causes, 1e-3)) + 1.0,
+            np.log(learned.usual_lbf) - 2.5,
+            np.log1p(learned.n_effects) / 2.0,
+            np.log(z2.shape[1]) / 2.0 - 2.0,
+            np.log1p(z2.max()) / 2.0 - 1.5,
+            len(found.alpha) / 3.0,
+            float(additive_only),
+        ]
+    )
+
+
+def _variant_features(
+    columns: EncodedColumns,
+    found: VariantPosterior,
+    z2: np.ndarray,
+    rest2: np.ndarray,
+    z: np.ndarray,
+    pairs: np.ndarray,
+    modes: np.ndarray,
+    swapped: np.ndarray,
+) -> np.ndarray:
+    """(V, F)."""
+    top, top_rest = z2.max(axis=0), rest2.max(axis=0)
+    maf = np.minimum(columns.frequency, 1.0 - columns.frequency)
+    r2 = pairs[0] ** 2
+    apart = r2 - np.eye(len(r2), dtype=np.float32)
+    friend = np.abs(apart).argmax(axis=1)
+    at = np.arange(len(friend))
+    free = _of_minor((columns.factor > 0).astype(float), swapped)
+    logit = np.log(np.maximum(found.pip, 1e-6)) - np.log(np.maximum(1.0 - found.pip, 1e-6))
+    scores = np.abs(z[0])
+    return np.stack(
+        [
+            *(np.log1p(z2) / 2.0 - 0.5),
+            *(np.log1p(rest2) / 2.0 - 0.5),
+            np.maximum(top - top.max(), -40.0) / 10.0,
+            np.maximum(top_rest - top_rest.max(), -40.0) / 10.0,
+            *(np.clip(z2 - top, -20.0, 0.0) / 5.0),
+            *(np.clip(rest2 - top_rest, -20.0, 0.0) / 5.0),
+            *free,
+            maf * 2.0,
+            np.log(np.maximum(maf, 1e-3)) + 2.5,
+            np.log(r2.sum(axis=1)) - 2.0,
+            np.log((r2 > 0.8).sum(axis=1)) - 1.0,
+            np.sqrt(apart.max(axis=1, initial=0.0)),
+            np.log1p(_surprise(scores, pairs[0], at, friend)) - 0.5,
+            np.log1p(_surprise(scores, pairs[0], at, np.full(len(at), scores.argmax()))) - 0.5,
+            logit / 6.0,
+            np.log(np.maximum(found.further, 1e-8)) / 6.0 + 1.0,
+            *(np.maximum(modes.T, -7.0) / 4.0),
+        ],
+        axis=1,
+    )
+
+
+def _surprise(scores: np.ndarray, r: np.ndarray, at: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(V,) squared distance of a score from what another variant's would make of it: LD that does not fit."""
+    between = r[at, other].astype(float)
+    return (scores - between * scores[other]) ** 2 / np.maximum(1.0 - between**2, 0.05) * (at != other)
+
+
+def _slot_features(
+    columns: EncodedColumns,
+    found: VariantPosterior,
+    effects: np.ndarray,
+    start: np.ndarray,
+    through: np.ndarray,
+    noise: float,
+    pairs: np.ndarray,
+) -> np.ndarray:
+    """(S, V, G)."""
+    n_encodings, n_variants = columns.factor.shape
+    made = np.zeros((SLOTS, n_variants, SLOT_FEATURES))
+    for slot, effect in enumerate(effects):
+        if effect == -2:
+            continue
+        others = through - columns.gram.multiply(found.coefficient[effect]) if effect >= 0 else through
+        z2 = (columns.xty - others) ** 2 / (columns.gram.scale * noise)
+        z2 = np.where(columns.factor > 0, z2.reshape(n_encodings, n_variants), 0.0).max(axis=0)
+        lead = int(start[slot, 1:].argmax())
+        share = np.exp(start[slot, 1:])
+        made[slot] = np.stack(
+            [
+                np.maximum(start[slot, 1:], -16.0) / 5.0 + 1.0,
+                np.log1p(z2) / 2.0 - 0.5,
+                np.maximum(z2 - z2.max(), -40.0) / 10.0,
+                pairs[0, lead],
+                pairs[1, lead],
+                (pairs[1] ** 2) @ (share / share.sum()),
+                np.full(n_variants, start[slot, 0] / 4.0 + 0.5),
+                np.full(n_variants, np.log1p(z2.max()) / 2.0 - 1.5),
+                np.full(n_variants, float(effect == -1)),
+            ],
+            axis=1,
+        )
+    return made
