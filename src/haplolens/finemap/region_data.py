@@ -142,6 +142,48 @@ def read_region(
     unit = spread * float(np.sqrt(inflation))
     y = y / unit
     noise = None if residual_variance is None else residual_variance / spread**2
+    gram, products, moments = _sums(reader, y, additive_only)
+    build = encode_additive if additive_only else encode
+    trait = RegionTrait(float(y @ y), n, noise)
+    return RegionData(build(gram, products, moments, n), trait, unit)
+
+
+def read_panel(
+    cohort: Cohort, columns: np.ndarray, *, additive_only: bool = False
+) -> tuple[np.ndarray, IndicatorMoments]:
+    """LD of a reference panel: the Gram matrix of its centred indicators, and their moments.
+
+    Parameters
+    ----------
+    cohort
+        The panel; all its samples are used.
+    columns
+        (V,) positions of the variants.
+    additive_only
+        (V, V) of copies of ALT, instead of (2V, 2V).
+    """
+    everyone = np.arange(cohort.n_samples)
+    reader = RegionReader(cohort, everyone, columns, _Mean(np.zeros(len(everyone)), len(everyone) - 1))
+    gram, _, moments = _sums(reader, reader.null.y, additive_only)
+    return gram, moments
+
+
+@dataclass(frozen=True, eq=False)
+class _Mean:
+    """A null model of nothing but a mean."""
+
+    y: np.ndarray
+    df: int
+
+    @staticmethod
+    def project(rows: np.ndarray) -> np.ndarray:
+        return rows - rows.mean(axis=1, keepdims=True)
+
+
+def _sums(
+    reader: RegionReader, y: np.ndarray, additive_only: bool
+) -> tuple[np.ndarray, np.ndarray, IndicatorMoments]:
+    """Gram matrix of the whitened rows, their products with ``y``, and their moments before whitening."""
     n_variants = len(reader.columns)
     moments = IndicatorMoments(np.zeros((n_variants, 2)), np.zeros((n_variants, 2, 2)), len(reader.rows))
     products = np.empty(n_variants if additive_only else 2 * n_variants)
@@ -157,10 +199,7 @@ def read_region(
         products[_places(at, n_variants, additive_only)] = whitened @ y
         return whitened.astype(np.float32)
 
-    gram = _gram(reader.chunks(), rows_of, n_variants, additive_only)
-    build = encode_additive if additive_only else encode
-    trait = RegionTrait(float(y @ y), n, noise)
-    return RegionData(build(gram, products, moments, n), trait, unit)
+    return _gram(reader.chunks(), rows_of, n_variants, additive_only), products, moments
 
 
 def _places(at: np.ndarray, n_variants: int, additive_only: bool) -> np.ndarray:
