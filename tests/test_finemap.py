@@ -66,7 +66,7 @@ def test_finemap__every_variant_has_a_posterior_and_causes_the_largest(planted):
     assert EFFECT_MODES[found.mode[causes[0]]] == "additive"
     assert EFFECT_MODES[found.mode[causes[1]]] == "recessive"
     assert 2 <= found.pip.sum() < 4
-    assert found.encoding_prior[3] < 0.2  # nothing acts in heterozygotes
+    assert found.learned.encoding_prior[3] < 0.2  # nothing acts in heterozygotes
 
 
 def test_finemap__same_bytes_whatever_the_threads_and_what_is_held(planted, monkeypatch):
@@ -90,7 +90,7 @@ def test_finemap__alleles_the_other_way_round(planted):
     other = with_calls(cohort, 2 - cohort.genotypes.read(slice(None)))
     one, two = _run(cohort, y), _run(other, y)
     np.testing.assert_allclose(one.pip, two.pip, atol=2e-3)
-    np.testing.assert_allclose(one.encoding_prior, two.encoding_prior, atol=1e-3)
+    np.testing.assert_allclose(one.learned.encoding_prior, two.learned.encoding_prior, atol=1e-3)
 
 
 def test_finemap__additive_only_keeps_susie_as_it_is(planted):
@@ -107,7 +107,7 @@ def test_finemap__noise_opens_no_region_and_expects_little(planted):
     found = _run(cohort, np.random.default_rng(5).normal(size=N))
     assert found.regions == []
     assert found.pip.sum() < 1.5
-    assert (found.encoding_prior == 0.25).all()
+    assert (found.learned.encoding_prior == 0.25).all()
 
 
 def test_finemap__binary_trait(planted):

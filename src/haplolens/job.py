@@ -34,6 +34,7 @@ from haplolens.plan import plan
 from haplolens.progress import Reporter
 from haplolens.report.html import write_report
 
+POSTERIORS = ("deconvolved", "susie")
 BLOCK_METHODS = ("gabriel", "fourgamete", "recombination", "fixed")
 LIBRARIES = ("haplolens", "numpy", "scipy", "pandas", "scikit-learn", "pgenlib", "cyvcf2")
 FILE_OPTIONS = (
@@ -46,7 +47,6 @@ CHOICES = {
     "structure": ("auto", "none", "pcs", "mixed"),
     "transform": ("none", "rint"),
     "block_rule": ("gauss5", "mean10", "bp"),
-    "posterior": ("susie",),
     "bgen_ref": ("first", "last"),
 }
 
@@ -235,6 +235,10 @@ def check_options(options: dict[str, Any]) -> None:
         if options.get(name, choices[0]) not in choices:
             raise ConfigError(f"`{name}` is `{options[name]}`, expected one of {', '.join(choices)}")
     check_limits(options)
+    posterior = options.get("posterior", "susie")
+    if posterior not in POSTERIORS and not (Path(posterior) / "network.onnx").is_file():
+        known = f"{', '.join(POSTERIORS)} or a folder that `haplolens deconvolve` wrote"
+        raise ConfigError(f"`posterior` is `{posterior}`, expected {known}{nearest(posterior, POSTERIORS)}")
     if options.get("resume") and options.get("force"):
         raise ConfigError("`resume` goes on with a run and `force` replaces it: give one of them")
     blocks = options.get("blocks")

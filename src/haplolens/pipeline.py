@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from haplolens.data.findings import Findings, RegionView
 from haplolens.data.genotypes import ENCODINGS
 from haplolens.data.select import inside
 from haplolens.finemap.finemap import fine_map
+from haplolens.finemap.posterior import Refine
 from haplolens.finemap.ranking import prioritise
 from haplolens.finemap.regions import Region, region_of
 from haplolens.io.checkpoint import Checkpoint, State
@@ -55,7 +57,7 @@ def identify(
     genes: pd.DataFrame | None = None,
     known_hits: pd.DataFrame | None = None,
     coverage: float = 0.95,
-    posterior: str = "susie",
+    posterior: str = "deconvolved",
     loci: Sequence[str] = (),
     effects: int = 10,
     additive_only: bool = False,
@@ -98,7 +100,8 @@ def identify(
     coverage
         Posterior mass of a credible set.
     posterior
-        "susie": the encoding-aware sum of single effects.
+        "deconvolved": the network goes over the encoding-aware sum of single effects; "susie": that alone; or a
+        folder of weights that `adapt_deconvolver` wrote.
     loci
         Fine-map these (``6:31480875-31603888``), whatever their p-values, instead of where there is signal.
     effects
@@ -127,6 +130,7 @@ def identify(
     reporter, checkpoint = reporter or Reporter(), checkpoint or Checkpoint(None)
     shared: dict[str, Any] = {}
     named = _loci(cohort, loci)
+    refine = deconvolver(posterior)
     if condition:
         find_variants(cohort, condition)
 
@@ -173,7 +177,7 @@ def identify(
             with reporter.step(f"fine-mapping of {trait}", 0) as advance:
                 mapping = fine_map(
                     cohort, model, association, block_table, coverage=coverage, additive_only=additive_only,
-                    n_effects=effects, regions=named, threads=threads, progress=advance,
+                    n_effects=effects, regions=named, refine=refine, threads=threads, progress=advance,
                 )  # fmt: skip
                 steps = stepwise(cohort, model, association, [fit.region for fit in mapping.regions])
             found = prioritise(cohort, association, block_table, mapping, trait=trait)
@@ -191,6 +195,15 @@ def identify(
         )
         for trait in traits
     }
+
+
+def deconvolver(posterior: str) -> Refine | None:
+    """The network that ``posterior`` names; None for SuSiE alone."""
+    if posterior == "susie":
+        return None
+    from haplolens.deconvolve.inference import Deconvolver  # onnxruntime: not for those who do without
+
+    return Deconvolver.shipped() if posterior == "deconvolved" else Deconvolver.load(Path(posterior))
 
 
 def scan_in_passes(

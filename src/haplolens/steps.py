@@ -256,7 +256,7 @@ def finemap_files(
     """
     reporter, threads = reporter or Reporter(), options.pop("threads", None) or available_threads()
     folder = ResultsFolder(out, force=force)
-    of_identify = ("structure", "loco", "transform", "coverage", "seed")
+    of_identify = ("structure", "loco", "transform", "coverage", "posterior", "seed")
     how = {name: options.pop(name) for name in of_identify if name in options}
     with folder.guarded():
         loaded = load(

@@ -126,7 +126,13 @@ KnownHits = Annotated[Path | None, typer.Option("--known-hits", help="Known asso
 Coverage = Annotated[
     float, typer.Option("--coverage", help="Posterior mass of a credible set.", **_between("coverage"))
 ]
-Posterior = Annotated[str, typer.Option("--posterior", help="susie: encoding-aware sum of single effects.")]
+Posterior = Annotated[
+    str,
+    typer.Option(
+        "--posterior",
+        help="deconvolved (the network goes over SuSiE), susie (alone) or a FOLDER of adapted weights.",
+    ),
+]
 Loci = Annotated[
     list[str] | None,
     typer.Option("--locus", help="Fine-map 6:31480875-31603888 whatever its p-values; may be repeated."),
@@ -137,6 +143,48 @@ Effects = Annotated[
 ]
 AdditiveOnly = Annotated[
     bool, typer.Option("--additive-only", help="Plain SuSiE, on the additive encoding alone.")
+]
+Sumstats = Annotated[
+    Path | None,
+    typer.Option("--sumstats", help="Summary statistics instead of genotypes: GWAS-SSF, plink2 or regenie."),
+]
+Panel = Annotated[
+    list[Path] | None,
+    typer.Option("--panel", help="LD for --sumstats: genotypes of a reference panel; may be repeated."),
+]
+LdMatrix = Annotated[
+    Path | None, typer.Option("--ld", help="LD for --sumstats: a square matrix of r (.npy .npz .ld .vcor1).")
+]
+LdVariants = Annotated[
+    Path | None, typer.Option("--ld-variants", help="The variants of --ld: .bim, .pvar or a table.")
+]
+LdPeople = Annotated[
+    int | None,
+    typer.Option(
+        "--ld-people",
+        help="People behind --ld (400 if not told).",
+        show_default=False,
+        **_between("ld_people"),
+    ),
+]
+InSample = Annotated[bool, typer.Option("--in-sample", help="The LD is that of the study's own samples.")]
+Shrink = Annotated[
+    float | None,
+    typer.Option(
+        "--shrink",
+        help="Share taken off the LD; by the size of the panel.",
+        show_default=False,
+        **_between("shrink"),
+    ),
+]
+StudyN = Annotated[
+    float | None,
+    typer.Option(
+        "--n", help="Samples of the study, if --sumstats does not say.", show_default=False, **_between("n")
+    ),
+]
+KeepOutliers = Annotated[
+    bool, typer.Option("--keep-outliers", help="Keep scores whose alleles look switched.")
 ]
 Predict = Annotated[bool, typer.Option("--predict/--no-predict", help="Train a predictor too (none yet).")]
 Threads = Annotated[

@@ -40,7 +40,7 @@ def run_verb(
     genes: o.Genes = None,
     known_hits: o.KnownHits = None,
     coverage: o.Coverage = 0.95,
-    posterior: o.Posterior = "susie",
+    posterior: o.Posterior = "deconvolved",
     loci: o.Loci = None,
     effects: o.Effects = 10,
     additive_only: o.AdditiveOnly = False,

@@ -26,7 +26,8 @@ VARIANT_FEATURES = 36
 SLOT_FEATURES = 9
 PAIR_FEATURES = 2
 CONTEXT_FEATURES = 16
-_SWAPPED = [0, 2, 1, 3]
+SWAPPED = [0, 2, 1, 3]
+"""Encodings of ALT, were REF the allele that is counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ def _of_minor(rows: np.ndarray, swapped: np.ndarray) -> np.ndarray:
     """(E, V) -> (4, V), dominant and recessive in the order of the minor allele; encodings that are not there are 0."""
     full = np.zeros((N_ENCODINGS, rows.shape[1]))
     full[: len(rows)] = rows
-    return np.where(swapped, full[_SWAPPED], full)
+    return np.where(swapped, full[SWAPPED], full)
 
 
 def _pairs(columns: EncodedColumns, best: np.ndarray, sign: np.ndarray, sign_best: np.ndarray) -> np.ndarray:
@@ -152,7 +153,7 @@ def _modes(found: VariantPosterior, columns: EncodedColumns, swapped: np.ndarray
     possible[: len(free)] = free & ~columns.unresolved
     possible[UNRESOLVED] = columns.unresolved.any(axis=0) | ~free.any(axis=0)
     log = np.where(possible, np.log(np.maximum(found.modes, 1e-3)), -30.0)
-    full = np.where(swapped, log[[0, 2, 1, 3, 4]], log)
+    full = np.where(swapped, log[[*SWAPPED, UNRESOLVED]], log)
     return full.T
 
 
@@ -216,8 +217,8 @@ def _variant_features(
             *free,
             maf * 2.0,
             np.log(np.maximum(maf, 1e-3)) + 2.5,
-            np.log(r2.sum(axis=1)) - 2.0,
-            np.log((r2 > 0.8).sum(axis=1)) - 1.0,
+            np.log(np.maximum(r2.sum(axis=1), 1.0)) - 2.0,
+            np.log(np.maximum((r2 > 0.8).sum(axis=1), 1.0)) - 1.0,
             np.sqrt(apart.max(axis=1, initial=0.0)),
             np.log1p(_surprise(scores, pairs[0], at, friend)) - 0.5,
             np.log1p(_surprise(scores, pairs[0], at, np.full(len(at), scores.argmax()))) - 0.5,
@@ -258,13 +259,13 @@ def _slot_features(
         made[slot] = np.stack(
             [
                 np.maximum(start[slot, 1:], -16.0) / 5.0 + 1.0,
-                np.log1p(z2) / 2.0 - 0.5,
+                np.minimum(np.log1p(z2) / 2.0 - 0.5, 5.0),
                 np.maximum(z2 - z2.max(), -40.0) / 10.0,
                 pairs[0, lead],
                 pairs[1, lead],
                 (pairs[1] ** 2) @ (share / share.sum()),
                 np.full(n_variants, start[slot, 0] / 4.0 + 0.5),
-                np.full(n_variants, np.log1p(z2.max()) / 2.0 - 1.5),
+                np.full(n_variants, min(np.log1p(z2.max()) / 2.0 - 1.5, 4.0)),
                 np.full(n_variants, float(effect == -1)),
             ],
             axis=1,

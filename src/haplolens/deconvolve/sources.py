@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,6 +23,8 @@ MAX_PEOPLE = 2000
 """Individuals that are made or read at most; larger studies have exactly their LD."""
 FAMILY_H2 = 0.5
 """Heritability at which relatives are whitened."""
+PLACE = 1000
+"""Variants of a stretch that count as one place."""
 GENERATIONS = 50.0
 """Jumps per Morgan of resampled haplotypes."""
 
@@ -68,7 +70,7 @@ def open_sources(
     data
         Folder of the benchmark data; None leaves all but the user's own out.
     extra
-        Genotype files of any format that the project reads; all of each is used.
+        Genotype files of any format that the project reads; the last fifth of each chromosome is held out.
     test
         The held-out parts instead.
     seed
@@ -89,7 +91,9 @@ def open_sources(
         held = held_out(cohort, entry, data)
         found.append(_source(name, cohort[:, np.flatnonzero(held == test)], entry, data, rng))
     for path in extra:
-        found.append(_source(path.name, read_genotypes(path), {}, path.parent, rng))
+        cohort = read_genotypes(path)
+        at = np.flatnonzero(_last_fifth(cohort) == test)
+        found.append(_source(path.name, cohort[:, at], {}, path.parent, rng))
     if not found and extra:
         raise InputError(
             "no genotypes to train on could be read; name files, or the folder of benchmark data"
@@ -108,6 +112,16 @@ def held_out(cohort: Cohort, entry: dict, data: Path) -> np.ndarray:
     if "test_chroms" in entry:
         return np.isin(variants["chrom"].to_numpy(str), entry["test_chroms"])
     return np.zeros(len(variants), bool)
+
+
+def _last_fifth(cohort: Cohort) -> np.ndarray:
+    """(V,) bool, the last fifth of the variants of each chromosome."""
+    chrom = cohort.variants["chrom"].to_numpy(str)
+    held = np.zeros(len(chrom), bool)
+    for name in np.unique(chrom):
+        here = np.flatnonzero(chrom == name)
+        held[here[int(0.8 * len(here)) :]] = True
+    return held
 
 
 def _loci(cohort: Cohort, path: Path) -> np.ndarray:
@@ -149,14 +163,18 @@ def _whitening_root(cohort: Cohort) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Genotypes of one window in one sample of people: (V, N) float32 P(het) and P(hom ALT), no missing."""
+    """Genotypes of one window in one sample of people: (V, N) float32 P(het) and P(hom ALT), no missing.
+
+    ``place`` names where the window is from: windows of one place share their LD.
+    """
 
     het: np.ndarray
     hom: np.ndarray
     root: np.ndarray | None = None
+    place: str = ""
 
     @classmethod
-    def of(cls, calls: np.ndarray, root: np.ndarray | None = None) -> People:
+    def of(cls, calls: np.ndarray, root: np.ndarray | None = None, place: str = "") -> People:
         """From (V, N) int8 calls; missing ones become the variant's mean, as everywhere."""
         het, hom = (calls == 1).astype(np.float32), (calls == 2).astype(np.float32)
         missing = calls == MISSING
@@ -164,7 +182,7 @@ class People:
             known = np.maximum((~missing).sum(axis=1, keepdims=True), 1)
             for part in (het, hom):
                 np.copyto(part, part.sum(axis=1, keepdims=True) / known, where=missing)
-        return cls(het, hom, root)
+        return cls(het, hom, root, place)
 
     @property
     def maf(self) -> np.ndarray:
@@ -174,7 +192,7 @@ class People:
 
     def take(self, variants: np.ndarray) -> People:
         """Some variants."""
-        return People(self.het[variants], self.hom[variants], self.root)
+        return replace(self, het=self.het[variants], hom=self.hom[variants])
 
 
 def draw_people(
@@ -190,15 +208,16 @@ def draw_people(
         The panel is of another population, where the source has several.
     """
     columns = _stretch_of(source, n_variants, rng)
+    place = f"{source.name}:{source.stretch[columns[0]]}:{columns[0] // PLACE}"
     study, panel = _split(source, n_study, n_panel, other, rng)
     if source.haplotypes is None:
         root = source.root if source.root is not None and not n_panel and rng.random() < 0.7 else None
         if root is not None:
             study = np.arange(source.calls.shape[1])
-        made = [People.of(source.calls[np.ix_(columns, study)], root)]
+        made = [People.of(source.calls[np.ix_(columns, study)], root, place)]
         made += [People.of(source.calls[np.ix_(columns, panel)])] if n_panel else []
     else:
-        made = [_mosaic(source, columns, study, n_study, rng)]
+        made = [replace(_mosaic(source, columns, study, n_study, rng), place=place)]
         made += [_mosaic(source, columns, panel, n_panel, rng)] if n_panel else []
     return made[0], made[1] if n_panel else None
 
@@ -247,9 +266,9 @@ def draw_coalescent(
 ) -> tuple[People, People | None]:
     """The same on random genealogies; another population descends from half of the founders of the first."""
     _, alleles = simulate_chromosome("1", n_variants, n_study + n_panel, rng)
-    study = genotypes_of(alleles[:, : 2 * n_study])
+    study = People.of(genotypes_of(alleles[:, : 2 * n_study]), place=f"coalescent:{rng.integers(2**31)}")
     if not n_panel:
-        return People.of(study), None
+        return study, None
     panel = alleles[:, 2 * n_study :]
     if other:  # drift: the panel is copied from a few of its own haplotypes, unevenly
         kept = rng.choice(panel.shape[1], max(panel.shape[1] // 20, 12), replace=False)
@@ -257,4 +276,4 @@ def draw_coalescent(
         walk = np.cumsum(rng.random(n_variants) < 0.03)
         drawn = rng.choice(len(kept), (walk[-1] + 1, panel.shape[1]), p=share)
         panel = panel[np.arange(n_variants)[:, None], kept[drawn[walk]]]
-    return People.of(study), People.of(genotypes_of(panel))
+    return study, People.of(genotypes_of(panel))

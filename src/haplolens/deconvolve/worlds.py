@@ -14,6 +14,7 @@ import numpy as np
 
 from haplolens.data.architecture import MIXED_MODES, acting_carriers
 from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS
+from haplolens.deconvolve.features import SWAPPED
 from haplolens.deconvolve.sources import MAX_PEOPLE, People, Source, draw_coalescent, draw_people
 from haplolens.finemap.encodings import EncodedColumns, IndicatorMoments, encode, encode_additive
 from haplolens.finemap.posterior import EXPECTED_CAUSES, RegionTrait
@@ -53,7 +54,7 @@ class World:
     hidden
         Chance that a cause is not typed.
     panel, other
-        People of the reference panel that LD comes from (0: the study's own), and whether they are of another population.
+        People of the panel that LD comes from (0: the study's own), and whether they are of another population.
     shrink
         How far the panel's LD is pulled to 0.
     additive_only
@@ -80,9 +81,13 @@ class World:
         return float(self.count @ np.arange(MAX_CAUSES + 1))
 
 
-def draw_world(rng: np.random.Generator) -> World:
-    """A world at random: nearly every combination of what can go right or wrong."""
+def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
+    """A world at random: nearly every combination of what can go right or wrong.
+
+    With ``n_samples`` it is a cohort of that size with its own LD.
+    """
     n = int(rng.choice([405, 3000, np.exp(rng.uniform(np.log(300), np.log(50_000)))], p=[0.2, 0.2, 0.6]))
+    n = n_samples or n
     binary = rng.random() < 0.15
     panel = int(np.exp(rng.uniform(np.log(200), np.log(2000)))) if rng.random() < 0.2 else 0
     low = np.exp(rng.uniform(np.log(4), np.log(25)))
@@ -96,7 +101,7 @@ def draw_world(rng: np.random.Generator) -> World:
         pairs=float(rng.choice([0.0, 0.5], p=[0.88, 0.12])),
         background=float(rng.choice([0.0, rng.uniform(2, 20)], p=[0.8, 0.2])),
         hidden=float(rng.choice([0.0, 1.0, 0.3], p=[0.9, 0.05, 0.05])),
-        panel=0 if binary else panel,
+        panel=0 if binary or n_samples else panel,
         other=rng.random() < 0.4,
         shrink=float(rng.uniform(0.0, 0.2)),
         additive_only=rng.random() < (0.4 if panel else 0.05),
@@ -139,7 +144,7 @@ class Truth:
     causes
         For each cause the positions that are accepted for it: itself, or the friends of one that is hidden.
     modes
-        (C,) mode relative to the minor allele; -1 where it cannot be known (pairs, hidden).
+        (C,) mode relative to ALT; -1 where it cannot be known (pairs, hidden).
     complete
         Every cause was typed.
     """
@@ -158,38 +163,42 @@ class Problem:
     truth: Truth
     window: int
     source: str
+    place: str
 
 
 def draw_problems(
     world: World,
     sources: Sequence[Source],
-    n_windows: int,
-    n_traits: int,
     sizes: np.ndarray,
+    n_traits: int,
     rng: np.random.Generator,
+    *,
+    only: bool = False,
 ) -> list[Problem]:
-    """``n_traits`` traits on each of ``n_windows`` windows.
+    """``n_traits`` traits on each of some windows.
 
     Parameters
     ----------
     sizes
-        (n_windows,) variants wanted in each; rare ones do not count, so windows are smaller in the end.
+        Variants wanted in each window; those at the end of a chromosome get fewer.
+    only
+        Real genotypes only; else some windows are of simulated genealogies.
     """
     made = []
-    for window, size in enumerate(sizes[:n_windows]):
-        name, study, panel = _draw_window(world, sources, int(size), rng)
+    for window, size in enumerate(sizes):
+        name, study, panel = _draw_window(world, sources, int(size), only, rng)
         if study is not None:
             made += _plant(world, _Window(world, name, study, panel, rng), n_traits, window, rng)
     return made
 
 
 def _draw_window(
-    world: World, sources: Sequence[Source], size: int, rng: np.random.Generator
+    world: World, sources: Sequence[Source], size: int, only: bool, rng: np.random.Generator
 ) -> tuple[str, People | None, People | None]:
     n_people = min(world.n, MAX_PEOPLE)
-    wanted = int(size * 1.25) + 2
+    wanted = int(size * 1.25) + 2  # some are rare
     how = (wanted, n_people, world.panel, world.other)
-    if not sources or rng.random() < COALESCENT_SHARE:
+    if not sources or (not only and rng.random() < COALESCENT_SHARE):
         name, (study, panel) = "coalescent", draw_coalescent(*how, rng)
     else:
         source = sources[rng.choice(len(sources), p=_weights(sources))]
@@ -215,7 +224,7 @@ class _Window:
     def __init__(
         self, world: World, name: str, study: People, panel: People | None, rng: np.random.Generator
     ):
-        self.name, n_here = name, study.het.shape[1]
+        self.name, self.place, n_here = name, study.place, study.het.shape[1]
         self.n = n_here if world.binary else max(world.n, n_here) if study.root is None else n_here
         self.copies = (self.n - 1.0) / (n_here - 1.0)
         typed = np.ones(len(study.het), bool)
@@ -249,8 +258,8 @@ class _Window:
         """(N,) whitened, centred encoding of the minor allele."""
         het, hom = self.rows[:, variant]
         weight = ENCODING_WEIGHTS[mode]
-        if self.minor_is_ref[variant] and mode in (1, 2):  # dominant in REF is not-recessive in ALT
-            weight = ENCODING_WEIGHTS[3 - mode]
+        if self.minor_is_ref[variant]:  # dominant in REF is recessive in ALT with the other sign
+            weight = ENCODING_WEIGHTS[SWAPPED[mode]]
         return weight[0] * het + weight[1] * hom
 
     def accepted(self, variant: int) -> np.ndarray:
@@ -316,6 +325,7 @@ def _plant(
             drawn[t][2],
             number,
             window.name,
+            window.place,
         )
         for t in range(n_traits)
     ]
@@ -369,7 +379,8 @@ def _draw_causes(world: World, window: _Window, rng: np.random.Generator) -> tup
             continue
         chosen.append(variant)
         parts.append(x / scale)
-        told.append(-1 if paired and k < 2 else int(mode))
+        of_alt = SWAPPED[mode] if window.minor_is_ref[variant] else mode
+        told.append(-1 if paired and k < 2 else int(of_alt))
     if paired and len(parts) >= 2:  # the first only shows through the second
         parts[0] = parts[0] * rng.choice([0.0, 0.7])
     h2 = rng.uniform(*world.ncp, len(parts)) / window.n

@@ -15,7 +15,8 @@ from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import ENCODINGS
 from haplolens.finemap.encodings import UNRESOLVED, enough_carriers
 from haplolens.finemap.inflation import quiet_inflation
-from haplolens.finemap.priors import FLAT, MIN_LBF_TO_LEARN, learn_encoding_prior
+from haplolens.finemap.posterior import Refine
+from haplolens.finemap.priors import NOTHING_LEARNED, Learned, learn
 from haplolens.finemap.quiet import quiet_posterior
 from haplolens.finemap.region_data import RegionData, RegionReader, Whitening
 from haplolens.finemap.region_fit import FitOptions, RegionFit, fit_region, read
@@ -55,14 +56,18 @@ class FineMapping:
     ----------
     pip
         (V,) probability of being a cause; NaN where the variant was not tested.
+    pip_susie
+        (V,) the same, before a network went over the regions.
+    refined
+        (V,) bool, variants whose pip a network went over.
     mode
         (V,) int, position in `schema.EFFECT_MODES` of the likeliest mode of action, relative to ALT.
     block_of
         (V,) position in the block table.
     regions
         Fine-mapped regions, in the order of the genome.
-    encoding_prior
-        (4,) learned, relative to the minor allele.
+    learned
+        What all effects of the cohort teach.
     quiet_causes
         Causes expected outside the regions.
     inflation
@@ -74,10 +79,12 @@ class FineMapping:
     """
 
     pip: np.ndarray
+    pip_susie: np.ndarray
+    refined: np.ndarray
     mode: np.ndarray
     block_of: np.ndarray
     regions: list[RegionFit]
-    encoding_prior: np.ndarray
+    learned: Learned
     quiet_causes: float
     inflation: float
     region_p: float
@@ -95,6 +102,7 @@ def fine_map(
     n_effects: int = 10,
     region_p: float | None = None,
     regions: list[Region] | None = None,
+    refine: Refine | None = None,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> FineMapping:
@@ -123,6 +131,8 @@ def fine_map(
         p-value that opens a region; default `regions.default_region_p`.
     regions
         Fine-map these instead, whatever their p-values.
+    refine
+        Goes over the posterior of every region (`deconvolve.inference.Deconvolver`); never with ``additive_only``.
     threads
         Regions fitted at a time; memory is up to (1 GiB + Gram) for each, see `region_data`.
     progress
@@ -134,7 +144,9 @@ def fine_map(
         Posterior of every variant, and the regions.
     """
     threshold = default_region_p(association) if region_p is None else region_p
-    options = FitOptions(coverage, n_effects, additive_only, 1.0 if model.binary else None)
+    options = FitOptions(
+        coverage, n_effects, additive_only, 1.0 if model.binary else None, refine=None if additive_only else refine
+    )
     if regions is None:
         regions = find_regions(association, blocks, cohort, p=threshold)
     block_of = assign_blocks(cohort.variants, blocks)
@@ -143,17 +155,24 @@ def fine_map(
         z[~_backed(cohort, model.rows)] = np.nan
     inflation = 1.0 if additive_only else quiet_inflation(z[:, 0], block_of)
     fitter = _Fitter(cohort, model, association, options, inflation)
-    prior, sure = _learn_prior(fitter, regions, threads)
-    pip, mode, causes = _quiet(z / np.sqrt(inflation), association, block_of, prior, additive_only)
+    learned = _learn(fitter, regions, threads)
+    pip, mode, causes = _quiet(
+        z / np.sqrt(inflation), association, block_of, learned.encoding_prior, additive_only
+    )
     if quiet_parts := int(np.isfinite(z).any(axis=1).sum()):
-        fitter.causes_per_variant = (causes + sure) / (quiet_parts + sum(len(r.columns) for r in regions))
+        everywhere = quiet_parts + sum(len(r.columns) for r in regions)
+        fitter.causes_per_variant = (causes + learned.n_effects) / everywhere
     fits = []
-    for fit in map_ordered(partial(fitter.fit, prior=prior), regions, threads):
+    pip_susie, refined = pip.copy(), np.zeros(len(pip), bool)
+    for fit in map_ordered(partial(fitter.fit, learned=learned), regions, threads):
         fits.append(fit)
         if progress is not None:
             progress(1)
-        pip[fit.region.columns], mode[fit.region.columns] = fit.pip, fit.mode
-    return FineMapping(pip, mode, block_of, fits, prior, causes, inflation, threshold, coverage)
+        at = fit.region.columns
+        pip[at], mode[at], pip_susie[at], refined[at] = fit.pip, fit.mode, fit.pip_susie, fit.refined
+    return FineMapping(
+        pip, pip_susie, refined, mode, block_of, fits, learned, causes, inflation, threshold, coverage
+    )
 
 
 def fine_map_region(
@@ -164,7 +183,8 @@ def fine_map_region(
     coverage: float = 0.95,
     additive_only: bool = False,
     n_effects: int = 10,
-    encoding_prior: np.ndarray = FLAT,
+    learned: Learned = NOTHING_LEARNED,
+    refine: Refine | None = None,
 ) -> RegionFit:
     """Fine-map one stretch of variants, whether there is signal or not.
 
@@ -174,13 +194,17 @@ def fine_map_region(
         As for `fine_map`.
     columns
         (V,) positions of the variants, ascending, on one chromosome.
-    encoding_prior
-        (4,), relative to the minor allele; flat, or what `fine_map` learned.
+    learned
+        Nothing, or what `fine_map` learned.
+    refine
+        As for `fine_map`.
     """
-    options = FitOptions(coverage, n_effects, additive_only, 1.0 if model.binary else None)
+    options = FitOptions(
+        coverage, n_effects, additive_only, 1.0 if model.binary else None, refine=None if additive_only else refine
+    )
     region = region_of(cohort, columns)
     reader = RegionReader(cohort, model.rows, region.columns, model.chromosome(region.chrom))
-    return fit_region(region, reader, np.ones(len(columns)), encoding_prior, options)
+    return fit_region(region, reader, np.ones(len(columns)), learned, options)
 
 
 class _Fitter:
@@ -199,35 +223,38 @@ class _Fitter:
         self.held: dict[str, RegionData] = {}
         self.causes_per_variant: float | None = None
 
-    def fit(self, region: Region, prior: np.ndarray) -> RegionFit:
+    def fit(self, region: Region, learned: Learned, *, teaching: bool = False) -> RegionFit:
         null = self.model.chromosome(region.chrom)
-        options = self._options()
+        options = self._options(teaching)
         reader = RegionReader(self.cohort, self.model.rows, region.columns, null)
         data = self.held.get(region.region_id)
         if data is None and len(region.tiles) == 1:
             data = read(reader, null.y, options)
             if sum(one.n_bytes for one in tuple(self.held.values())) + data.n_bytes <= HELD_BYTES:
                 self.held[region.region_id] = data
-        return fit_region(region, reader, self.p_values[region.columns], prior, options, data)
+        return fit_region(region, reader, self.p_values[region.columns], learned, options, data)
 
-    def evidence(self, region: Region, prior: np.ndarray) -> np.ndarray:
-        """(K, 4) of the effects that are surely there: noise would teach the prior what noise looks like."""
-        fit = self.fit(region, prior)
-        return fit.evidence[fit.lbf > MIN_LBF_TO_LEARN]
+    def lesson(self, region: Region, learned: Learned) -> tuple[np.ndarray, np.ndarray]:
+        """(K, 4) evidence and (K,) log Bayes factors of a region's effects."""
+        fit = self.fit(region, learned, teaching=True)
+        return fit.evidence, fit.lbf
 
-    def _options(self) -> FitOptions:
-        """With what the scan has taught so far."""
-        return replace(self.options, causes_per_variant=self.causes_per_variant, inflation=self.inflation)
+    def _options(self, teaching: bool) -> FitOptions:
+        """With what the scan has taught so far; SuSiE alone teaches."""
+        refine = None if teaching else self.options.refine
+        return replace(
+            self.options, causes_per_variant=self.causes_per_variant, inflation=self.inflation, refine=refine
+        )
 
 
-def _learn_prior(fitter: _Fitter, regions: list[Region], threads: int) -> tuple[np.ndarray, int]:
-    """The prior over encodings, and how many effects are surely there."""
-    prior, sure = FLAT, 0
+def _learn(fitter: _Fitter, regions: list[Region], threads: int) -> Learned:
+    """What the effects of all regions teach."""
+    learned = NOTHING_LEARNED
     for _ in range(0 if fitter.options.additive_only else ROUNDS):
-        seen = map_ordered(partial(fitter.evidence, prior=prior), regions, threads)
-        evidence = np.concatenate([np.empty((0, 4)), *seen])
-        prior, sure = learn_encoding_prior(evidence), len(evidence)
-    return prior, sure
+        seen = map_ordered(partial(fitter.lesson, learned=learned), regions, threads)
+        evidence, lbf = zip(*seen, (np.empty((0, 4)), np.empty(0)), strict=True)
+        learned = learn(np.concatenate(evidence), np.concatenate(lbf))
+    return learned
 
 
 def _z_scores(association: pd.DataFrame, regions: list[Region]) -> np.ndarray:

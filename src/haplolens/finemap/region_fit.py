@@ -13,7 +13,8 @@ import numpy as np
 
 from haplolens.data.genotypes import ENCODING_WEIGHTS
 from haplolens.finemap.credible import TEMPER, CredibleSet, credible_sets
-from haplolens.finemap.posterior import EXPECTED_CAUSES, VariantPosterior, fit_variants
+from haplolens.finemap.posterior import EXPECTED_CAUSES, Refine, Refined, VariantPosterior, fit_variants
+from haplolens.finemap.priors import Learned
 from haplolens.finemap.region_data import RegionData, RegionReader, read_region
 from haplolens.finemap.regions import Region, owners
 
@@ -43,6 +44,8 @@ class FitOptions:
         Evidence is divided by it; see `inflation.quiet_inflation`.
     causes_per_variant
         What the rest of the scan has taught to expect; None takes `CAUSES_PER_VARIANT`.
+    refine
+        Goes over SuSiE's posterior; None leaves it as it is.
     """
 
     coverage: float = 0.95
@@ -51,6 +54,7 @@ class FitOptions:
     residual_variance: float | None = None
     inflation: float = 1.0
     causes_per_variant: float | None = None
+    refine: Refine | None = None
 
     def expected_causes(self, n_variants: int) -> float:
         """Causes expected in a region of that size; see `posterior.fit_variants`."""
@@ -60,8 +64,8 @@ class FitOptions:
 
     @property
     def temper(self) -> float:
-        """See `credible.credible_sets`."""
-        return 1.0 if self.additive_only else TEMPER
+        """See `credible.credible_sets`; what a network went over is calibrated already."""
+        return 1.0 if self.additive_only or self.refine is not None else TEMPER
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,10 @@ class RegionFit:
         (K, V), single effects that are there, and (last rows) further ones that may be.
     pip
         (V,), NaN where no encoding of the variant could be used.
+    pip_susie
+        (V,), of the encoding-aware SuSiE alone; the same where nothing went over it.
+    refined
+        (V,) bool, variants whose pip a network went over.
     mode
         (V,) int, position in `schema.EFFECT_MODES`.
     credible_sets
@@ -97,6 +105,8 @@ class RegionFit:
     region: Region
     alpha: np.ndarray
     pip: np.ndarray
+    pip_susie: np.ndarray
+    refined: np.ndarray
     mode: np.ndarray
     credible_sets: list[CredibleSet]
     evidence: np.ndarray
@@ -131,6 +141,8 @@ class _TileFit:
     own: np.ndarray  # (V_t,) bool
     mine: np.ndarray  # (K,) bool, effects whose likeliest variant it owns
     found: VariantPosterior
+    plain: VariantPosterior  # before a network went over it
+    fallback: str
     usable: np.ndarray  # (V_t,) bool
     sets: list[CredibleSet]
     lead: int
@@ -143,7 +155,7 @@ def fit_region(
     region: Region,
     reader: RegionReader,
     p_values: np.ndarray,
-    encoding_prior: np.ndarray,
+    learned: Learned,
     options: FitOptions,
     data: RegionData | None = None,
 ) -> RegionFit:
@@ -157,8 +169,8 @@ def fit_region(
         Reads its variants.
     p_values
         (V,) of the scan; tiles are fitted in the order of their smallest.
-    encoding_prior
-        (4,), relative to the minor allele.
+    learned
+        What other regions have taught.
     options
         See `FitOptions`.
     data
@@ -175,7 +187,7 @@ def fit_region(
         expected = options.expected_causes(len(region.columns)) * len(tile) / len(region.columns)
         settled.append(t)
         own, claimable = owner[tile] == t, np.isin(owner[tile], settled)
-        one = _fit_tile(tile, own, claimable, here, encoding_prior, options, expected)
+        one = _fit_tile(tile, own, claimable, here, learned, options, expected)
         fitted.append(one)
         if len(region.tiles) > 1 and one.mine.any():
             y = y - _explained(part, here, one.found.coefficient[one.mine].sum(axis=0))
@@ -195,14 +207,18 @@ def _fit_tile(
     own: np.ndarray,
     claimable: np.ndarray,
     data: RegionData,
-    encoding_prior: np.ndarray,
+    learned: Learned,
     options: FitOptions,
     expected: float,
 ) -> _TileFit:
-    found = fit_variants(
-        data.columns, data.trait, encoding_prior,
+    plain = fit_variants(
+        data.columns, data.trait, learned.encoding_prior,
         n_effects=options.n_effects, expected_causes=expected, plain=options.additive_only,
     )  # fmt: skip
+    refined = Refined(plain)
+    if options.refine is not None:
+        refined = options.refine(data.columns, data.trait, plain, learned, expected)
+    found = refined.posterior
     # What an earlier tile claimed is out of the trait, so an effect that leads there now is this tile's to claim.
     mine = claimable[found.alpha.argmax(axis=1)] if len(found.alpha) else np.zeros(0, bool)
     sets = [
@@ -218,7 +234,9 @@ def _fit_tile(
     unit[lead] = 1.0
     r_lead = data.columns.gram.multiply(unit)[: len(tile)] / data.columns.gram.scale
     ld = data.columns.gram.correlation(near)
-    return _TileFit(tile, own, mine, found, usable, sets, int(tile[lead]), r_lead, tile[near], ld)
+    return _TileFit(
+        tile, own, mine, found, plain, refined.fallback, usable, sets, int(tile[lead]), r_lead, tile[near], ld
+    )  # fmt: skip
 
 
 def _nearest(lead: int, n_variants: int) -> np.ndarray:
@@ -244,13 +262,16 @@ def _stitch(region: Region, fitted: list[_TileFit]) -> RegionFit:
     n_variants = len(region.columns)
     alpha: list[np.ndarray] = []
     sets: list[CredibleSet] = []
-    mode, usable = np.zeros(n_variants, int), np.zeros(n_variants, bool)
+    mode, usable, refined = np.zeros(n_variants, int), np.zeros(n_variants, bool), np.zeros(n_variants, bool)
+    pip_susie = np.zeros(n_variants)
     for one in fitted:
         rows = np.zeros((int(one.mine.sum()) + 1, n_variants))
         rows[:-1, one.tile] = one.found.alpha[one.mine]
         rows[-1, one.tile[one.own]] = one.found.further[one.own]
         alpha.append(rows)
         mode[one.tile[one.own]], usable[one.tile[one.own]] = one.found.mode[one.own], one.usable[one.own]
+        pip_susie[one.tile[one.own]] = one.plain.pip[one.own]
+        refined[one.tile[one.own]] = one.found is not one.plain
         taken: np.ndarray | list = (
             np.concatenate([other.variants for other in sets]) if sets and len(fitted) > 1 else []
         )
@@ -261,7 +282,7 @@ def _stitch(region: Region, fitted: list[_TileFit]) -> RegionFit:
     r_lead = np.full(n_variants, np.nan, np.float32)
     r_lead[best.tile] = best.r_lead
     return RegionFit(
-        region, rows[rows.any(axis=1)], pip, mode, sets,
+        region, rows[rows.any(axis=1)], pip, np.where(usable, pip_susie, np.nan), refined, mode, sets,
         evidence=np.concatenate([one.found.evidence[one.mine] for one in fitted]),
         lbf=np.concatenate([one.found.lbf[one.mine] for one in fitted]),
         lead=best.lead, r_lead=r_lead, ld_at=best.ld_at, ld=best.ld.astype(np.float32), note=_note(fitted),
@@ -272,4 +293,6 @@ def _note(fitted: list[_TileFit]) -> str:
     notes = [f"fitted in {len(fitted)} overlapping tiles"] if len(fitted) > 1 else []
     if not all(one.found.converged for one in fitted):
         notes.append("did not converge in 100 rounds")
+    if fallback := [one.fallback for one in fitted if one.fallback]:
+        notes.append(f"SuSiE's posterior, for {fallback[0]}")
     return "; ".join(notes)

@@ -1,0 +1,206 @@
+"""The deconvolver at work: one region in, a calibrated posterior out. Runs on ONNX, without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from haplolens.deconvolve.features import Inputs, read_inputs
+from haplolens.errors import InputError
+from haplolens.finemap.encodings import EncodedColumns
+from haplolens.finemap.posterior import Refined, RegionTrait, VariantPosterior
+from haplolens.finemap.priors import Learned
+
+FEWEST, MOST = 2, 2000
+"""Variants of a region that the network reads."""
+_FIELDS = ("variants", "pairs", "slots", "start", "modes", "context")
+_OF_ALT = [0, 2, 1, 3, 4]
+
+
+@dataclass(frozen=True, eq=False)
+class Familiar:
+    """Where the training regions lie, by `describe`: what the network may be trusted with.
+
+    Parameters
+    ----------
+    names
+        (D,) of the numbers.
+    mean
+        (D,).
+    precision
+        (D, D), inverse covariance.
+    limit
+        Squared Mahalanobis distance that `share` of the training regions stay below.
+    low, high
+        (D,) smallest and largest number seen, with a margin.
+    """
+
+    names: list[str]
+    mean: np.ndarray
+    precision: np.ndarray
+    limit: float
+    low: np.ndarray
+    high: np.ndarray
+
+    def stranger(self, described: np.ndarray) -> str:
+        """Why a region is unlike those of training; empty where it is not."""
+        outside = np.flatnonzero((described < self.low) | (described > self.high))
+        if len(outside):
+            return f"{self.names[outside[0]]} is outside of what the network was trained on"
+        gap = described - self.mean
+        if gap @ self.precision @ gap > self.limit:
+            worst = int(np.abs(gap * np.sqrt(np.diagonal(self.precision))).argmax())
+            return f"the region is unlike those of training, above all in its {self.names[worst]}"
+        return ""
+
+
+DESCRIBED = (
+    "sample size", "number of variants", "allele frequencies", "range of LD", "LD between neighbours",
+    "strongest signal", "number of effects", "signal that SuSiE leaves", "fit of scores to LD",
+)  # fmt: skip
+
+
+def describe(inputs: Inputs | dict[str, np.ndarray]) -> np.ndarray:
+    """(D,) numbers of a region by which the network knows whether it has seen its like (`DESCRIBED`)."""
+    read = inputs.get if isinstance(inputs, dict) else lambda name: getattr(inputs, name)
+    variants, context = (np.asarray(read(name), float) for name in ("variants", "context"))
+    r = np.asarray(read("pairs")[0], float)
+    beside = np.abs(np.diagonal(r, 1)) if len(r) > 1 else np.zeros(1)
+    return np.array(
+        [
+            context[0],
+            context[12],
+            variants[:, 22].mean(),
+            variants[:, 24].mean() - context[12],
+            beside.mean(),
+            context[13],
+            context[14],
+            variants[:, 4:8].max(),
+            np.log1p(np.expm1(variants[:, 27] + 0.5).clip(0).mean()),
+        ]
+    )
+
+
+class Deconvolver:
+    """Goes over SuSiE's posterior of a region; see `finemap.posterior.Refine`.
+
+    Parameters
+    ----------
+    model
+        ONNX file, or its bytes.
+    familiar
+        Where its training regions lie; None trusts it everywhere.
+    """
+
+    def __init__(self, model: Path | bytes, familiar: Familiar | None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        source = model if isinstance(model, bytes) else str(model)
+        self.session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self.familiar = familiar
+
+    @classmethod
+    def load(cls, folder: Path) -> Deconvolver:
+        """What `haplolens deconvolve train` or `adapt` wrote: ``network.onnx`` and ``network.json``.
+
+        Raises
+        ------
+        InputError
+            If one of them is not there.
+        """
+        for name in ("network.onnx", "network.json"):
+            if not (folder / name).is_file():
+                raise InputError(
+                    f"`{folder}` has no `{name}`; name a folder that `haplolens deconvolve` wrote"
+                )
+        about = json.loads((folder / "network.json").read_text())
+        return cls(folder / "network.onnx", _familiar(about.get("familiar")))
+
+    @staticmethod
+    @cache
+    def shipped() -> Deconvolver:
+        """The one that comes with the package."""
+        with as_file(files("haplolens.deconvolve") / "weights") as folder:
+            return Deconvolver.load(folder)
+
+    def __call__(
+        self,
+        columns: EncodedColumns,
+        trait: RegionTrait,
+        found: VariantPosterior,
+        learned: Learned,
+        expected_causes: float,
+    ) -> Refined:
+        """The network's posterior, or SuSiE's own where the region is unlike any it was trained on."""
+        n_variants = columns.factor.shape[1]
+        if not FEWEST <= n_variants <= MOST:
+            return Refined(found, f"{n_variants} variants; the network reads {FEWEST} to {MOST}")
+        inputs = read_inputs(columns, trait, found, learned, expected_causes)
+        if self.familiar is not None and (why := self.familiar.stranger(describe(inputs))):
+            return Refined(found, why)
+        log_slots, log_modes = self.run([inputs])[0]
+        if not (np.isfinite(log_slots).all() and np.isfinite(log_modes).all()):
+            return Refined(found, "the network returned no number")
+        return Refined(_posterior(found, columns, inputs, log_slots, log_modes))
+
+    def run(self, regions: Sequence[Inputs]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(S, 1 + V) log slots and (V, 5) log modes of regions of one size."""
+        fed = {name: np.stack([getattr(one, name) for one in regions]).astype(np.float32) for name in _FIELDS}
+        fed["there"] = np.ones(fed["variants"].shape[:2], np.float32)
+        slots, modes = self.session.run(None, fed)
+        return list(zip(slots, modes, strict=True))
+
+
+def _familiar(held: dict | None) -> Familiar | None:
+    if held is None:
+        return None
+    arrays = {name: np.array(held[name]) for name in ("mean", "precision", "low", "high")}
+    return Familiar(list(held["names"]), limit=float(held["limit"]), **arrays)
+
+
+def _posterior(
+    found: VariantPosterior,
+    columns: EncodedColumns,
+    inputs: Inputs,
+    log_slots: np.ndarray,
+    log_modes: np.ndarray,
+) -> VariantPosterior:
+    """Slots as single effects: SuSiE's keep their place, further ones follow, those beyond the slots stay."""
+    usable = columns.usable
+    share = np.exp(log_slots[:, 1:].astype(float)) * usable
+    modes = np.exp(log_modes.T.astype(float))
+    modes = np.where(inputs.swapped, modes[_OF_ALT], modes)
+    alpha = found.alpha.copy()
+    kept = inputs.effects >= 0
+    alpha[inputs.effects[kept]] = share[kept]
+    extra = share[inputs.effects == -1]
+    n_further = len(extra)
+    column = np.concatenate([found.column, np.repeat(_best_column(columns)[None], n_further, axis=0)])
+    alpha = np.concatenate([alpha, extra])
+    none = np.zeros(
+        (n_further, found.coefficient.shape[1] if len(found.coefficient) else columns.gram.n_columns)
+    )
+    return replace(
+        found,
+        alpha=alpha,
+        further=np.zeros(len(usable)),
+        column=column,
+        coefficient=np.concatenate([found.coefficient.reshape(-1, none.shape[1]), none]),
+        lbf=np.concatenate([found.lbf, np.zeros(n_further)]),
+        modes=modes,
+        effect_mode=(alpha @ modes.T).argmax(axis=1),
+        evidence=np.concatenate([found.evidence.reshape(-1, 4), np.ones((n_further, 4))]),
+    )
+
+
+def _best_column(columns: EncodedColumns) -> np.ndarray:
+    """(V,) the encoding in which each variant scores best."""
+    return np.where(columns.factor > 0, columns.xty.reshape(columns.factor.shape) ** 2, -1.0).argmax(axis=0)

@@ -1,0 +1,346 @@
+"""Making the weights: pool, training, judgement on regions never opened, ONNX and a card. And adapting them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+
+from haplolens.deconvolve.calibration import Bin, reliability, truth_of
+from haplolens.deconvolve.inference import DESCRIBED, describe
+from haplolens.deconvolve.pool import Stored, make_pool, read_pool
+from haplolens.errors import MissingPeerError, OutputError
+from haplolens.io.genotypes import read_genotypes
+from haplolens.progress import Reporter
+
+FAMILIAR_SHARE = 0.998
+"""Training regions that count as familiar; the rest mark the edge."""
+EDGE = 0.05
+"""How far beyond the smallest and largest number of training, in parts of their distance, is still familiar."""
+LESSON = 1500
+"""Examples of the cohort's own that `adapt` makes for each pass of training."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Log loss per region and average precision, before the network and after it."""
+
+    source: str
+    regions: int
+    log_loss_susie: float
+    log_loss: float
+    pooled_susie: float
+    pooled: float
+    per_region_susie: float
+    per_region: float
+
+
+def train_deconvolver(
+    out: Path,
+    *,
+    data: Path | None = None,
+    genotypes: Sequence[Path] = (),
+    n_examples: int = 60_000,
+    passes: float = 5.0,
+    network: dict | None = None,
+    threads: int = 2,
+    seed: int = 0,
+    force: bool = False,
+    reporter: Reporter | None = None,
+) -> dict:
+    """Make the weights anew: simulate, train, judge, export.
+
+    A run that was stopped goes on where it was when it is called again with the same folder.
+
+    Parameters
+    ----------
+    out
+        Folder to write: ``weights.safetensors network.onnx network.json card.md``; examples are kept in ``pool/`` until
+        the end.
+    data
+        Folder of the benchmark data (`sources.toml`); without it genealogies are simulated and nothing else.
+    genotypes
+        Genotype files of your own that join the mix.
+    n_examples
+        Regions to train on; about 110 kB each, on disk and in memory.
+    passes
+        Times they go by.
+    network
+        Options of `network.Deconvolver`.
+    threads
+        Worker processes.
+    seed
+        Of everything random.
+    force
+        Replace weights that are there.
+
+    Returns
+    -------
+    dict
+        What ``network.json`` says.
+
+    Raises
+    ------
+    MissingPeerError
+        If torch is not installed.
+    OutputError
+        If the folder already has weights.
+    """
+    torch = _torch()
+    from haplolens.deconvolve.network import Deconvolver
+    from haplolens.deconvolve.training import Recipe, train_network
+
+    reporter = reporter or Reporter()
+    if (out / "network.onnx").exists() and not force:
+        raise OutputError(f"`{out}` already has weights; name another folder, or add --force")
+    started = time.monotonic()
+    recipe = Recipe(passes=passes, seed=seed)
+    made = _pools(out, n_examples, data, genotypes, threads, seed, reporter)
+    examples = read_pool(made["train"])
+    torch.manual_seed(seed)
+    net = Deconvolver(**(network or {}))
+    on_gpu = torch.cuda.is_available()
+    with reporter.step("training", 1000) as done:
+        net = train_network(
+            net.to("cuda") if on_gpu else net, examples, recipe, workers=1 if on_gpu else threads,
+            checkpoint=out / "pool" / "state.safetensors", progress=done,
+        ).to("cpu")  # fmt: skip
+    about = {
+        "recipe": asdict(recipe) | {"n_examples": len(examples), "seed": seed},
+        "sources": _counts(examples),
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "familiar": familiar_of(examples),
+    }
+    return _finish(out, net, read_pool(made["test"]), about)
+
+
+def adapt_deconvolver(
+    out: Path,
+    genotypes: Sequence[Path],
+    *,
+    n_samples: int | None = None,
+    base: Path | None = None,
+    n_examples: int = 6000,
+    passes: float = 2.0,
+    threads: int = 2,
+    seed: int = 0,
+    force: bool = False,
+    reporter: Reporter | None = None,
+) -> dict:
+    """Fine-tune the shipped network to a cohort's LD and sample size, and say by how much that helped.
+
+    Traits are simulated on the cohort's own genotypes; its real traits are not needed. The last fifth of each
+    chromosome judges, and is not trained on.
+
+    Parameters
+    ----------
+    out
+        Folder to write; give it to ``run --posterior``.
+    genotypes
+        The cohort.
+    n_samples
+        Samples the study will have; the cohort's own number by default.
+    base
+        Folder of the network to start from; the shipped one by default.
+    n_examples, passes, threads, seed, force
+        As for `train_deconvolver`.
+
+    Returns
+    -------
+    dict
+        What ``network.json`` says; ``helped`` compares the two on the cohort's held-out regions.
+    """
+    _torch()
+    from haplolens.deconvolve.training import Recipe, answers, load_network, train_network
+
+    reporter = reporter or Reporter()
+    if (out / "network.onnx").exists() and not force:
+        raise OutputError(f"`{out}` already has weights; name another folder, or add --force")
+    with as_file(files("haplolens.deconvolve") / "weights") as shipped:
+        net = load_network(base or shipped)
+    made = _pools(
+        out, n_examples, None, genotypes, threads, seed, reporter, n_samples or _n_samples(genotypes)
+    )
+    examples, test = read_pool(made["train"]), read_pool(made["test"])
+    before = [after for _, after in answers(net, test)]
+    recipe = Recipe(passes=passes, learning_rate=3e-4, seed=seed)
+    with reporter.step("adapting", 1000) as done:
+        net = train_network(net, examples, recipe, workers=threads, progress=done)
+    after = [pip for _, pip in answers(net, test)]
+    helped = {
+        "before": asdict(scores_of("held out", test, before)),
+        "after": asdict(scores_of("held out", test, after)),
+    }
+    about = {
+        "recipe": asdict(recipe) | {"n_examples": len(examples), "seed": seed},
+        "sources": _counts(examples), "familiar": familiar_of(examples), "helped": helped,
+    }  # fmt: skip
+    return _finish(out, net, test, about)
+
+
+def _pools(
+    out: Path,
+    n_examples: int,
+    data: Path | None,
+    genotypes: Sequence[Path],
+    threads: int,
+    seed: int,
+    reporter: Reporter,
+    n_samples: int | None = None,
+) -> dict[str, list[Path]]:
+    """Shards for training, and a tenth as many on regions that training never opens."""
+    made = {}
+    for name, n, offset in (("train", n_examples, 0), ("test", max(n_examples // 10, 800), 1)):
+        with reporter.step(f"regions to {name} on", max(n // 400, 1)) as done:
+            made[name] = make_pool(
+                out / "pool" / name, n, data=data, extra=genotypes, threads=threads, seed=2 * seed + offset,
+                test=name == "test", n_samples=n_samples, progress=done,
+            )  # fmt: skip
+    return made
+
+
+def _n_samples(genotypes: Sequence[Path]) -> int:
+    """Samples of the cohort."""
+    return read_genotypes(genotypes[0]).n_samples
+
+
+def _finish(out: Path, net: object, test: list[Stored], about: dict) -> dict:
+    """Judge, export, write the card."""
+    from haplolens.deconvolve.export import export_onnx
+    from haplolens.deconvolve.training import answers, save_network
+
+    answered = answers(net, test)
+    susie, pips = [before for before, _ in answered], [after for _, after in answered]
+    complete = [i for i, e in enumerate(test) if e.complete]
+    bins = reliability(
+        [pips[i] for i in complete], [truth_of(test[i]) for i in complete], [test[i].place for i in complete]
+    )
+    names = ["all", *sorted({e.source for e in test})]
+    judged = []
+    for name in names:
+        at = [i for i in complete if name in ("all", test[i].source)]
+        if len(at) >= 20 and any(len(test[i].causes) for i in at):
+            judged.append(
+                scores_of(name, [test[i] for i in at], [pips[i] for i in at], [susie[i] for i in at])
+            )
+    sizes = np.argsort([e.n_variants for e in test])
+    proof = [test[i] for i in sizes[np.linspace(0, len(test) - 1, 12).astype(int)]]
+    parity = export_onnx(net, proof, out / "network.onnx.part")
+    about |= {
+        "onnx_parity": parity,
+        "scores": [asdict(s) for s in judged],
+        "reliability": [asdict(b) for b in bins],
+    }
+    save_network(net, out, about)
+    os.replace(out / "network.onnx.part", out / "network.onnx")
+    about["sha256"] = {
+        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+        for name in ("weights.safetensors", "network.onnx")
+    }
+    save_network(net, out, about)
+    (out / "card.md").write_text(card(about, judged, bins))
+    return json.loads((out / "network.json").read_text())
+
+
+def scores_of(
+    source: str,
+    examples: Sequence[Stored],
+    pips: Sequence[np.ndarray],
+    susie: Sequence[np.ndarray] | None = None,
+) -> Scores:
+    """Scores of one answer beside SuSiE's (by default where the slots start)."""
+    from haplolens.deconvolve.training import score
+
+    start = susie or [_start_pip(e) for e in examples]
+    after, before = score(examples, pips), score(examples, start)
+    return Scores(
+        source, int(after["regions"]), before["log_loss"], after["log_loss"],
+        before["average_precision_pooled"], after["average_precision_pooled"],
+        before["average_precision_per_region"], after["average_precision_per_region"],
+    )  # fmt: skip
+
+
+def _start_pip(example: Stored) -> np.ndarray:
+    return 1.0 - np.prod(1.0 - np.exp(example.arrays["start"][:, 1:].astype(float)), axis=0)
+
+
+def familiar_of(examples: Sequence[Stored]) -> dict:
+    """Where training regions lie, for `inference.Familiar`."""
+    described = np.stack([describe(e.arrays) for e in examples])
+    mean = described.mean(axis=0)
+    precision = np.linalg.inv(np.cov(described.T) + 1e-4 * np.eye(len(mean)))
+    gap = described - mean
+    distance = np.einsum("ij,jk,ik->i", gap, precision, gap)
+    low, high = described.min(axis=0), described.max(axis=0)
+    room = EDGE * (high - low)
+    return {
+        "names": list(DESCRIBED), "mean": mean.tolist(), "precision": precision.tolist(),
+        "limit": float(np.quantile(distance, FAMILIAR_SHARE)), "low": (low - room).tolist(),
+        "high": (high + room).tolist(),
+    }  # fmt: skip
+
+
+def _counts(examples: Sequence[Stored]) -> dict[str, int]:
+    names, counts = np.unique([e.source for e in examples], return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
+    """The card that travels with the weights, in Markdown."""
+    recipe = about["recipe"]
+    lines = [
+        "# The neural deconvolver: card",
+        "",
+        "Goes over the encoding-aware SuSiE fit of a region and returns, for each variant, the probability of being a",
+        "cause and its mode of action. Method, limits and when it misleads: `docs/deconvolver.md`.",
+        "",
+        f"Trained on {recipe['n_examples']:,} simulated regions, {recipe['passes']:g} passes, AdamW "
+        f"{recipe['learning_rate']:g}, seed {recipe['seed']}. ONNX and torch agree within {about['onnx_parity']:.0e}.",
+        "",
+        "| genotypes | regions |",
+        "|---|---|",
+        *(f"| {name} | {count:,} |" for name, count in about["sources"].items()),
+        "",
+        "On regions that training never opened (SuSiE → network):",
+        "",
+        "| genotypes | regions | log loss | average precision, pooled | per region |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {s.source} | {s.regions:,} | {s.log_loss_susie:.3f} → {s.log_loss:.3f} | "
+            f"{s.pooled_susie:.3f} → {s.pooled:.3f} | {s.per_region_susie:.3f} → {s.per_region:.3f} |"
+            for s in judged
+        ),
+        "",
+        "| pip | said | seen (simultaneous 95 % interval) | variants |",
+        "|---|---|---|---|",
+        *(
+            f"| {b.low:g}–{b.high:g} | {b.said:.4f} | {b.seen:.4f} [{b.seen_low:.4f}, {b.seen_high:.4f}] | {b.n:,} |"
+            for b in bins
+        ),
+        "",
+    ]
+    if "helped" in about:
+        before, after = about["helped"]["before"], about["helped"]["after"]
+        lines += [
+            f"Adapted: on the cohort's held-out regions log loss {before['log_loss']:.3f} → {after['log_loss']:.3f}, "
+            f"average precision per region {before['per_region']:.3f} → {after['per_region']:.3f}.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _torch() -> object:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingPeerError(
+            "training needs torch; install it with: pip install 'haplolens[deep]' (running the deconvolver does not)"
+        ) from error
+    return torch
