@@ -128,7 +128,7 @@ def test_standard_error_of_the_odds_ratio_is_noticed(tmp_path):
         (PLINK.replace("\tSEX\t", "\tDOMDEV\t"), ["genotypic"]),
         (SSF.splitlines()[0] + "\n", ["no variant"]),
         (SSF + "6\t400\tG\n", ["columns", "cut off"]),
-        (SSF.replace("\t0.1\t", "\tNA\t").replace("5.7e-07", "NA").replace("0.045", "NA").replace("0.5\trs3", "NA\trs3"),
+        (SSF.replace("\t0.1\t", "\tNA\t").replace("5.7e-07", "NA").replace("0.045", "NA").replace("0.5\trs3", "rs3"),
          ["no row with an effect and its standard error"]),
     ],
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -93,11 +93,26 @@ def blocks_verb(
 
 @app.command("finemap")
 def finemap_verb(
-    genotypes: o.Genotypes,
-    traits: o.Traits,
-    trait: o.Trait,
     out: o.Out,
-    loci: o.Loci,
+    genotypes: Annotated[
+        list[Path] | None, typer.Argument(help="As for run; not with --sumstats.", show_default=False)
+    ] = None,
+    traits: Annotated[
+        Path | None, typer.Option("--traits", help="Table of traits.", show_default=False)
+    ] = None,
+    trait: Annotated[
+        str | None, typer.Option("--trait", help="One name, several (A,B,C) or `all`.", show_default=False)
+    ] = None,
+    loci: o.Loci = None,
+    sumstats: o.Sumstats = None,
+    panel: o.Panel = None,
+    ld: o.LdMatrix = None,
+    ld_variants: o.LdVariants = None,
+    ld_people: o.LdPeople = None,
+    in_sample: o.InSample = False,
+    shrink: o.Shrink = None,
+    n: o.StudyN = None,
+    keep_outliers: o.KeepOutliers = False,
     covariates: o.Covariates = "",
     covariates_file: o.CovariatesFile = None,
     transform: o.Transform = "none",
@@ -117,16 +132,57 @@ def finemap_verb(
     as_json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Fine-map the loci you name, whatever their p-values: posteriors and credible sets."""
-    given = loading_options(locals()) | {
-        "transform": transform, "structure": structure, "loco": loco, "coverage": coverage,
-        "additive_only": additive_only, "effects": effects, "seed": seed, "force": force,
-    }  # fmt: skip
+    """Fine-map the loci you name, or summary statistics: posteriors and credible sets."""
     from haplolens.cli.summary import show_findings
+
+    shared = {"coverage": coverage, "effects": effects, "additive_only": additive_only, "force": force}
+    if sumstats is not None:
+        found = _from_summary(
+            locals(), reporter_for(as_json), shared | {"trait": trait, "loci": loci or [], "threads": threads}
+        )
+    else:
+        given = loading_options(locals()) | shared
+        given |= {"transform": transform, "structure": structure, "loco": loco, "seed": seed}
+        found = _from_genotypes(genotypes, traits, trait, out, loci, reporter_for(as_json), given)
+    show_findings(found, out, as_json)
+
+
+def _from_genotypes(
+    genotypes: list[Path] | None,
+    traits: Path | None,
+    trait: str | None,
+    out: Path,
+    loci: list[str] | None,
+    reporter: Any,
+    given: dict[str, Any],
+) -> Any:
+    """Loci of a cohort whose genotypes are at hand."""
+    from haplolens.errors import ConfigError
     from haplolens.steps import finemap_files
 
-    found = finemap_files(genotypes, traits, trait, out, loci, reporter=reporter_for(as_json), **given)
-    show_findings(found, out, as_json)
+    asked = {"GENOTYPES": genotypes, "--traits": traits, "--trait": trait, "--locus": loci}
+    if missing := [name for name, value in asked.items() if not value]:
+        raise ConfigError(f"finemap lacks {', '.join(missing)}; or give --sumstats with --panel or --ld")
+    assert genotypes is not None
+    assert traits is not None
+    assert trait is not None
+    assert loci is not None
+    return finemap_files(genotypes, traits, trait, out, loci, reporter=reporter, **given)
+
+
+def _from_summary(options: dict[str, Any], reporter: Any, given: dict[str, Any]) -> Any:
+    """A study of which summary statistics are at hand."""
+    from haplolens.errors import ConfigError
+    from haplolens.from_summary import finemap_sumstats
+
+    if options["genotypes"] or options["traits"]:
+        raise ConfigError(
+            "--sumstats takes no genotypes and no --traits of its own; give the reference panel as --panel"
+        )
+    names = ("panel", "ld", "ld_variants", "ld_people", "in_sample", "shrink", "n", "keep_outliers")
+    of_panel = ("keep", "remove", "min_maf", "max_missing") if options["panel"] else ()
+    given |= {name: options[name] for name in (*names, *of_panel)}
+    return finemap_sumstats(options["sumstats"], options["out"], reporter=reporter, **given)
 
 
 @app.command("export")

@@ -29,7 +29,7 @@ DENTIST_P = 5e-8
 """p-value at which a score contradicts the other half of the variants."""
 DOUBTFUL_DENTIST, MISMATCHED_DENTIST = 0.005, 0.05
 """Share of such scores (beyond two of them)."""
-DOUBTFUL_S, MISMATCHED_S = 2.0, 5.0
+DOUBTFUL_S, MISMATCHED_S = 1.0, 3.0
 """Multiples of the s that the panel's size explains (`expected_s`)."""
 EM_ROUNDS = 500
 

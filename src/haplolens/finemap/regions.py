@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from haplolens.data.blocks import assign_blocks, block_id
 from haplolens.data.cohort import Cohort
+from haplolens.data.select import inside
 
 GENOME_WIDE = 5e-8
 MAX_VARIANTS = 2000
@@ -205,6 +207,29 @@ def region_of(cohort: Cohort, columns: np.ndarray, max_variants: int = MAX_VARIA
     start, end = (int(cohort.variants["pos"].iloc[i]) for i in (columns[0], columns[-1]))
     name = block_id(chrom, start, end)
     return Region(name, chrom, start, end, np.asarray(columns), _tiles(len(columns), max_variants))
+
+
+def named_regions(cohort: Cohort, loci: Sequence[str]) -> list[Region]:
+    """The regions that the user named, in the order of the genome; those that overlap become one.
+
+    Parameters
+    ----------
+    loci
+        ``6:31480875-31603888``, 1-based and closed.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read or holds no variant.
+    """
+    named = [np.flatnonzero(inside(cohort, [place])) for place in loci]
+    merged: list[np.ndarray] = []
+    for columns in sorted(named, key=lambda columns: int(columns[0])):
+        if merged and columns[0] <= merged[-1][-1]:
+            merged[-1] = np.union1d(merged[-1], columns)
+        else:
+            merged.append(columns)
+    return [region_of(cohort, columns) for columns in merged]
 
 
 def _tiles(n_variants: int, max_variants: int) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from haplolens.data.genotypes import ENCODING_WEIGHTS
 from haplolens.finemap.encodings import EncodedColumns, IndicatorMoments, encode, encode_additive
-from haplolens.finemap.gram import DenseGram
+from haplolens.finemap.gram import DenseGram, EncodedGram, Gram
 from haplolens.finemap.posterior import RegionTrait
 
 SHRINK_PEOPLE = 45.0
@@ -116,7 +116,7 @@ def columns_from_scores(
     acting = moments.total @ ENCODING_WEIGHTS.T  # (V, 4)
     seen = np.minimum(acting, moments.n_samples - acting).T >= FEWEST_IN_PANEL
     seen[0] = True
-    return _with_scores(columns, np.where(seen, r, np.nan), n_kept)
+    return _with_scores(columns, _in_plane(np.where(seen, r, np.nan), columns.factor), n_kept)
 
 
 def columns_from_correlation(
@@ -241,11 +241,32 @@ def _as_in_study(
     return mixed, IndicatorMoments(moments.total, spread, moments.n_samples)
 
 
+def _in_plane(r: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """(4, V) scores made sums of two numbers a variant, as the columns are sums of two indicators.
+
+    Scores that no trait could have would let effects of opposite sign in one variant grow without end. Nothing
+    changes where `within` or the study's own LD makes the columns the study's.
+    """
+    weight = (factor[:, :, None] * ENCODING_WEIGHTS[:, None, :]).transpose(1, 0, 2)  # (V, 4, 2)
+    known = ~np.isnan(r.T)
+    weight = weight * known[:, :, None] / max(float(factor.max()), 1e-300)
+    pair = np.linalg.pinv(weight, rcond=1e-6) @ np.where(known, r.T, 0.0)[:, :, None]  # (V, 2, 1)
+    return np.where(known, (weight @ pair)[:, :, 0], np.nan).T
+
+
 def _with_scores(columns: EncodedColumns, r: np.ndarray, n: float) -> EncodedColumns:
-    """The columns with X'y from the study; those without a score are left out."""
+    """The columns with X'y from the study; those without a score are left out, of X'X too."""
     kept = ~np.isnan(r) & columns.share.any(axis=2)  # (E, V)
-    share = columns.share * kept[:, :, None]
+    factor = columns.factor * kept
+    if isinstance(columns.gram, DenseGram):
+        lost = ~kept.ravel()
+        gram: Gram = columns.gram
+        if lost.any():
+            matrix = columns.gram.matrix.copy()
+            matrix[lost] = matrix[:, lost] = 0.0
+            gram = DenseGram(matrix, columns.gram.scale)
+    elif isinstance(columns.gram, EncodedGram):
+        gram = EncodedGram(columns.gram.indicators, ENCODING_WEIGHTS, factor, columns.gram.scale)
     xty = np.where(kept, r, 0.0) * (n - 1.0)
-    return EncodedColumns(
-        columns.gram, xty.ravel(), columns.factor, share, columns.unresolved & kept, columns.frequency
-    )
+    share = columns.share * kept[:, :, None]
+    return EncodedColumns(gram, xty.ravel(), factor, share, columns.unresolved & kept, columns.frequency)

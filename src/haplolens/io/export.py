@@ -24,7 +24,9 @@ from haplolens.parallel import map_ordered
 __all__ = ["WRITERS", "export_findings", "read_findings", "unmapped_note", "write_findings"]
 
 
-def write_findings(findings: Findings, cohort: Cohort, folder: Path, *, threads: int = 1) -> list[Path]:
+def write_findings(
+    findings: Findings, cohort: Cohort | None, folder: Path, *, threads: int = 1
+) -> list[Path]:
     """Write everything that was found into ``folder``: tables, summary statistics, BED, VCF, GFF3 and JSON.
 
     The same findings give the same bytes, whatever ``threads``. ``causal.vcf.gz`` holds the genotypes of all
@@ -35,7 +37,7 @@ def write_findings(findings: Findings, cohort: Cohort, folder: Path, *, threads:
     findings
         The answer for one trait.
     cohort
-        The cohort it was found in (for the genotypes).
+        The cohort it was found in (for the genotypes); None: ``causal.vcf.gz`` lists sites alone.
     folder
         Exists; files of the same names are replaced.
     threads
