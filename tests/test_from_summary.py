@@ -1,4 +1,6 @@
+import gzip
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,16 +10,24 @@ from finemap_windows import trait
 from haplolens.data.schema import BLOCKS_TSV, CREDIBLE_SETS_TSV, EFFECT_MODES, VARIANTS_TSV
 from haplolens.data.simulate import simulate_cohort
 from haplolens.errors import AlignmentError, ConfigError, HaplolensError, InputError
-from haplolens.from_summary import finemap_sumstats
+from haplolens.from_summary import finemap_sumstats as _finemap_sumstats
 from haplolens.io.pgen import write_store
 from haplolens.steps import finemap_files
 from summary_scores import score_table, swapped
 
+finemap_sumstats = partial(_finemap_sumstats, posterior="susie")
 FILES = {
     "variants.tsv", "blocks.tsv", "credible_sets.tsv", "association.tsv.gz", "association.tsv.gz.tbi",
     "conditional.tsv", "causal.bed", "causal.vcf.gz", "causal.vcf.gz.tbi", "causal.gff3", "findings.json",
     "report.html", "run.json",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def without_report(request, monkeypatch):
+    """Drawing it takes longer than all the rest; one test looks at it."""
+    if "every_file" not in request.node.name:
+        monkeypatch.setattr("haplolens.from_summary.write_report", lambda findings, path: None)
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +78,8 @@ def test_panel__every_file_of_the_contract(files, tmp_path):
     assert facts["ld_checks"][0]["verdict"] == "consistent"
     assert facts["harmonisation"]["matched"]["n"] == len(answer.variants)
     assert "400 other people" in facts["structure"]["reason"]
-    sites = (tmp_path / "o/causal.vcf.gz").read_bytes()
-    assert sites
+    sites = gzip.decompress((tmp_path / "o/causal.vcf.gz").read_bytes()).decode()
+    assert "FORMAT" not in sites, "the panel's genotypes are nobody's business"
 
 
 def test_own_ld__gives_the_answer_of_the_genotypes(files, tmp_path):
@@ -78,7 +88,8 @@ def test_own_ld__gives_the_answer_of_the_genotypes(files, tmp_path):
     loci = [f"{chrom}:{row['min']}-{row['max']}" for chrom, row in place.iterrows()]
     direct = of(
         finemap_files(
-            folder / "study.pgen", folder / "t.tsv", "y", tmp_path / "a", loci, structure="none", threads=1
+            folder / "study.pgen", folder / "t.tsv", "y", tmp_path / "a", loci, structure="none", posterior="susie",
+            threads=1,
         )
     )  # fmt: skip
     ours = of(
@@ -178,3 +189,46 @@ def test_refusals__are_one_line_and_leave_nothing(files, tmp_path):
         assert "\n" not in str(error.value)
         assert not (tmp_path / "o").exists()
     assert of(finemap_sumstats(no_n, tmp_path / "o", n=1000, threads=1, **panel))["pip"].notna().all()
+
+
+def test_another_population__is_told_and_gets_one_effect(files, tmp_path):
+    folder, _, study, *_ = files
+    stranger = simulate_cohort(400, 900, chroms=1, seed=77)
+    calls = stranger.genotypes.calls
+    calls = calls[np.minimum(calls.mean(axis=1) / 2, 1 - calls.mean(axis=1) / 2) > 0.05][: study.n_variants]
+    np.save(tmp_path / "r.npy", np.corrcoef(calls))
+    study.variants.to_csv(tmp_path / "v.tsv", sep="\t", index=False)
+    (answer,) = finemap_sumstats(
+        folder / "s.tsv",
+        tmp_path / "o",
+        ld=tmp_path / "r.npy",
+        ld_variants=tmp_path / "v.tsv",
+        ld_people=400,
+        threads=1,
+    ).values()  # fmt: skip
+    verdicts = {check["region_id"]: check["verdict"] for check in answer.summary["ld_checks"]}
+    assert "mismatched" in verdicts.values()
+    for region in answer.regions:
+        told = "one effect was fitted" in region.note
+        assert told == (verdicts[region.region_id] != "consistent")
+
+
+def test_command_line__one_line_and_exit_code_2(files, tmp_path, capsys, monkeypatch):
+    from haplolens.cli import main
+
+    folder, *_ = files
+    panel = ["--panel", folder / "panel.pgen"]
+    cases = [
+        (["--sumstats", folder / "t.tsv", *panel], "no known layout"),
+        (["--sumstats", folder / "s.tsv"], "either"),
+        ([folder / "study.pgen", "--sumstats", folder / "s.tsv", *panel], "--panel"),
+        ([folder / "study.pgen"], "--traits"),
+    ]
+    for given, said in cases:
+        line = ["haplolens", "finemap", *given, "--out", tmp_path / "o", "--posterior", "susie"]
+        monkeypatch.setattr("sys.argv", list(map(str, line)))
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "o").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from haplolens.io.results import ResultsFolder, digests
 from haplolens.limits import check_limits
 from haplolens.loading import load
 from haplolens.parallel import available_threads
+from haplolens.pipeline import deconvolver
 from haplolens.progress import Reporter
 from haplolens.report.html import write_report
 
@@ -57,6 +58,7 @@ def finemap_sumstats(
     coverage: float = 0.95,
     effects: int = 10,
     additive_only: bool = False,
+    posterior: str = "deconvolved",
     force: bool = False,
     reporter: Reporter | None = None,
     **options: Any,
@@ -93,7 +95,7 @@ def finemap_sumstats(
         ``6:31480875-31603888``, 1-based and closed.
     keep_outliers
         Keep scores whose alleles look switched.
-    coverage, effects, additive_only, force, reporter
+    coverage, effects, additive_only, posterior, force, reporter
         As for `finemap_files`.
     **options
         Those of `loading.load` that concern genotypes (``panel`` only).
@@ -119,51 +121,52 @@ def finemap_sumstats(
             "summary statistics need LD: give either `panel` (genotypes) or `ld` (a matrix), one of them"
         )
     reporter, threads = reporter or Reporter(), options.pop("threads", None) or available_threads()
+    refine = None if additive_only else deconvolver(posterior)
     name = trait or Path(sumstats).name.split(".")[0]
     folder = ResultsFolder(out, force=force)
     with folder.guarded():
-        study = read_summary_statistics(sumstats)
-        table = _with_n(study, n, sumstats)
+        study = _with_n(read_summary_statistics(sumstats), n, sumstats)
         if panel is not None:
             source = _read_panel(panel, sumstats, folder.work, threads, reporter, options)
         else:
             source = _read_matrix(ld, ld_variants)  # type: ignore[arg-type]
-        fitted = harmonise(table, source.variants)
-        fitted = fitted if source.cohort is not None else _in_order(fitted)
+        fitted = source.matched(study.table)
         ours = source.of(fitted, in_sample=in_sample, people=ld_people, shrink=shrink)
-        notes = [*study.notes, *_unequal(table), *source.notes, *fitted.notes()]
+        notes = [*study.notes, *_unequal(study.table), *source.notes, *fitted.notes()]
         for note in notes:
             reporter.note(note)
-        association = association_of(fitted.table, ours.cohort)
-        blocks = _blocks(ours, threads, reporter)
+        association, blocks = association_of(fitted.table, ours.cohort), _blocks(ours, threads, reporter)
         regions = (
-            named_regions(ours.cohort, loci) if loci else (None if panel is not None else _whole(ours.cohort))
+            named_regions(ours.cohort, loci) if loci else None if panel is not None else _whole(ours.cohort)
         )
         with reporter.step(f"fine-mapping of {name}", 0) as advance:
             found = fine_map_scores(
                 association, blocks, ours, coverage=coverage, additive_only=additive_only, n_effects=effects,
-                regions=regions, keep_outliers=keep_outliers, threads=threads, progress=advance,
+                regions=regions, keep_outliers=keep_outliers, refine=refine, threads=threads, progress=advance,
             )  # fmt: skip
-        checks = _checks(found)
-        for check in checks:
-            if check["note"]:
-                reporter.note(f"{check['region_id']}: {check['note']}")
-        inputs = digests([sumstats, *(input_files(panel) if panel is not None else [ld, *source.files])])  # type: ignore
+        known = {"notes": notes, "harmonisation": fitted.counts, "ld_checks": _checks(found, reporter)}
+        inputs = digests([sumstats, *(source.files if panel is None else input_files(panel))])
         findings = prioritise(
             ours.cohort, association, blocks, found.mapping, trait=name,
-            summary=_summary(study, association, ours, blocks)
-            | {"notes": notes, "harmonisation": fitted.counts, "ld_checks": checks},
+            summary=_summary(study, association, ours, blocks) | known,
             provenance={"inputs": inputs, "build": ours.cohort.build},
         )  # fmt: skip
-        draft = folder.draft("all")
-        write_findings(findings, None, draft)
-        write_report(findings, draft / "report.html")
-        folder.publish(draft, "")
-        folder.finish({"traits": {name: ""}, "verb": "finemap", "inputs": inputs, "parameters": {
+        parameters = {
             "in_sample": in_sample, "shrink": ours.share_off, "panel": ours.panel, "n": n, "loci": list(loci),
-            "coverage": coverage, "effects": effects, "additive_only": additive_only, "keep_outliers": keep_outliers,
-        }})  # fmt: skip
+            "coverage": coverage, "effects": effects, "additive_only": additive_only, "posterior": posterior,
+            "keep_outliers": keep_outliers,
+        }  # fmt: skip
+        _write(findings, folder, {"inputs": inputs, "parameters": parameters})
     return {name: findings}
+
+
+def _write(findings: Findings, folder: ResultsFolder, manifest: dict) -> None:
+    """Every file but the panel's genotypes, which are nobody's business here; the manifest last."""
+    draft = folder.draft("all")
+    write_findings(findings, None, draft)
+    write_report(findings, draft / "report.html")
+    folder.publish(draft, "")
+    folder.finish({"traits": {findings.trait: ""}, "verb": "finemap"} | manifest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +178,11 @@ class _Source:
     cohort: Cohort | None = None
     matrix: np.ndarray | None = None
     files: Sequence[Path] = ()
+
+    def matched(self, scores: pd.DataFrame) -> Harmonised:
+        """The scores of these variants, by chromosome and position."""
+        fitted = harmonise(scores, self.variants)
+        return fitted if self.cohort is not None else _in_order(fitted)
 
     def of(self, fitted: Harmonised, **how: Any) -> Ld:
         """LD of the variants that have a score, in the order of ``fitted.table``."""
@@ -206,19 +214,18 @@ def _read_matrix(ld: PathLike, variants: PathLike | None) -> _Source:
         notes.append(
             "the LD does not say which alleles it counts: they are taken to be the effect alleles of the scores"
         )
-    return _Source(table, notes, matrix=matrix, files=[Path(variants)] if variants is not None else [])
+    return _Source(table, notes, matrix=matrix, files=[Path(ld), *([Path(variants)] if variants else [])])
 
 
-def _with_n(study: SummaryStatistics, n: float | None, path: PathLike) -> pd.DataFrame:
-    """The scores with the number of samples behind each."""
-    if n is not None:
-        return study.table.assign(n=float(n))
-    missing = study.table["n"].isna()
-    if missing.all():
+def _with_n(study: SummaryStatistics, n: float | None, path: PathLike) -> SummaryStatistics:
+    """The study with the number of samples behind each score."""
+    known = study.table["n"]
+    if n is None and known.isna().all():
         raise InputError(
             f"`{path}` does not say how many samples the study had (column `n`). Give them: --n 12345."
         )
-    return study.table.assign(n=study.table["n"].fillna(study.table["n"].median()))
+    filled = float(n) if n is not None else known.fillna(known.median())
+    return replace(study, table=study.table.assign(n=filled))
 
 
 def _unequal(table: pd.DataFrame) -> list[str]:
@@ -285,8 +292,11 @@ def _whole(cohort: Cohort) -> list[Region]:
     return [region_of(cohort, np.flatnonzero(chrom == name)) for name in names]
 
 
-def _checks(found: ScoreMapping) -> list[dict]:
-    """What was seen of each region's LD."""
+def _checks(found: ScoreMapping, reporter: Reporter) -> list[dict]:
+    """What was seen of each region's LD; what a reader must know of it is shown."""
+    for fit in found.mapping.regions:
+        if fit.note:
+            reporter.note(f"{fit.region_id}: {fit.note}")
     return [
         {
             "region_id": fit.region_id, "verdict": check.verdict, "s": check.s, "expected_s": check.expected,

@@ -123,6 +123,7 @@ def finemap_verb(
     structure: o.Structure = "auto",
     loco: o.Loco = True,
     coverage: o.Coverage = 0.95,
+    posterior: o.Posterior = "deconvolved",
     additive_only: o.AdditiveOnly = False,
     effects: o.Effects = 10,
     threads: o.Threads = None,
@@ -135,7 +136,13 @@ def finemap_verb(
     """Fine-map the loci you name, or summary statistics: posteriors and credible sets."""
     from haplolens.cli.summary import show_findings
 
-    shared = {"coverage": coverage, "effects": effects, "additive_only": additive_only, "force": force}
+    shared: dict[str, Any] = {
+        "coverage": coverage,
+        "effects": effects,
+        "additive_only": additive_only,
+        "force": force,
+    }
+    shared["posterior"] = posterior
     if sumstats is not None:
         found = _from_summary(
             locals(), reporter_for(as_json), shared | {"trait": trait, "loci": loci or [], "threads": threads}

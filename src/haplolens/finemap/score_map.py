@@ -101,7 +101,7 @@ def fine_map_scores(
 
     LD that is not the study's own can make causes up where signals are strong: each region is checked first
     (`mismatch.check_ld`), scores whose alleles look switched are left out, and its note says what was seen. Where
-    scores and LD do not fit together one effect is fitted, for which LD does not matter.
+    scores and LD do not fit together one effect is fitted, for which LD does not matter, and no network goes over it.
     Encodings that the study has no scores of are not modelled; with additive scores alone every mode of action is
     `unresolved`.
 
@@ -187,7 +187,7 @@ class _Fitter:
         ready = self._prepare(region)
         options = replace(self.options, refine=None) if teaching else self.options
         if ready.mismatch.verdict != "consistent":
-            options = replace(options, n_effects=1)
+            options = replace(options, n_effects=1, refine=None)
         reader = RegionReader(self.ld.cohort, np.arange(0), region.columns, _NoTrait())
         fit = fit_region(region, reader, np.ones(len(region.columns)), learned, options, ready.data)
         notes = [text for text in (self._said(region, ready.mismatch), fit.note) if text]
