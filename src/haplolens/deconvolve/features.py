@@ -22,6 +22,8 @@ SECOND = 0.05
 """Share of the further cause that the last slot starts from: the start is SuSiE's answer up to this."""
 FLOOR = 1e-5
 """Least share of a slot, spread evenly, so that the network can move to where SuSiE saw nothing at all."""
+MOST_LEARNED = 60
+"""More effects than this teach the prior no better, as far as the network is told."""
 VARIANT_FEATURES = 36
 SLOT_FEATURES = 9
 PAIR_FEATURES = 2
@@ -177,7 +179,7 @@ def _context(
             *(np.log(learned.encoding_prior) + 1.5),
             np.log(max(expected_causes, 1e-3)) + 1.0,
             np.log(learned.usual_lbf) - 2.5,
-            np.log1p(learned.n_effects) / 2.0,
+            np.log1p(min(learned.n_effects, MOST_LEARNED)) / 2.0,
             np.log(z2.shape[1]) / 2.0 - 2.0,
             np.log1p(z2.max()) / 2.0 - 1.5,
             len(found.alpha) / 3.0,
@@ -201,7 +203,7 @@ def _variant_features(
     maf = np.minimum(columns.frequency, 1.0 - columns.frequency)
     r2 = pairs[0] ** 2
     apart = r2 - np.eye(len(r2), dtype=np.float32)
-    friend = np.abs(apart).argmax(axis=1)
+    friend = np.round(apart, 3).argmax(axis=1)  # rounding noise must not choose between friends
     at = np.arange(len(friend))
     free = _of_minor((columns.factor > 0).astype(float), swapped)
     logit = np.log(np.maximum(found.pip, 1e-6)) - np.log(np.maximum(1.0 - found.pip, 1e-6))

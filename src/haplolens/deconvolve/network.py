@@ -90,11 +90,12 @@ class Deconvolver(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The fields of a `Batch` to those of a `Deconvolution`."""
         state = self._variant_states(variants, pairs, context, there)
-        slot = self._slot_states(state, slots, start)  # (B, S, W)
+        hidden = (there - 1.0) * 1e4  # (B, V)
+        slot = self._slot_states(state, slots, start[:, :, 1:] + hidden[:, None])  # (B, S, W)
         step = self._steps(state, slot, slots)  # (B, S, V)
         logits = start + torch.cat([self.none(slot), step], dim=2)
-        hidden = torch.cat([torch.zeros_like(there[:, :1]), (there - 1.0) * 1e4], dim=1)
-        log_slots = torch.log_softmax(logits + hidden[:, None], dim=2)
+        outcomes = torch.cat([torch.zeros_like(there[:, :1]), hidden], dim=1)
+        log_slots = torch.log_softmax(logits + outcomes[:, None], dim=2)
         log_modes = torch.log_softmax(modes + self.mode(state), dim=2)
         return log_slots, log_modes
 
@@ -113,7 +114,7 @@ class Deconvolver(nn.Module):
 
     def _slot_states(self, state: Tensor, slots: Tensor, start: Tensor) -> Tensor:
         """(B, S, W), what each slot's variants are like, and what the other slots hold."""
-        share = torch.softmax(start[:, :, 1:], dim=2)  # (B, S, V)
+        share = torch.softmax(start, dim=2)  # (B, S, V)
         mean = torch.cat([share @ state, (share[:, :, None] @ slots).squeeze(2)], dim=2)
         slot = self.slot_state(mean)
         return self.slot_norm(slot + self.between(slot, torch.zeros_like(start[:, None, :1, :1])))

@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import average_precision_score
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from haplolens.deconvolve.loss import MODE_WEIGHT, SET_WEIGHT, log_loss, mode_loss, set_loss
 from haplolens.deconvolve.network import Batch, Deconvolver
@@ -30,8 +30,8 @@ from haplolens.parallel import Progress
 BATCH_PAIRS = 600_000
 """V^2 of a batch, padding included: its memory, and about its cost."""
 MOST_PER_BATCH = 64
-AVERAGED = 0.999
-"""Decay of the running average of the weights, which is what is kept."""
+AVERAGED = 0.1
+"""Share of the way, from its end, over which the weights are averaged; the average is what is kept."""
 KEPT_EVERY = 120.0
 """Seconds between two checkpoints."""
 
@@ -183,7 +183,7 @@ def _train(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
+    average = AveragedModel(network, avg_fn=_averaged)
     rng = np.random.default_rng([recipe.seed, 5])
     told, kept = 0, time.monotonic()
     first = _resume(checkpoint, network, average, optimiser)
@@ -210,6 +210,11 @@ def _train(
             kept = time.monotonic()
     network.load_state_dict(average.module.state_dict())
     return network.eval()
+
+
+def _averaged(average: Tensor, new: Tensor, n_averaged: Tensor | int) -> Tensor:
+    """Running average that forgets all but the last `AVERAGED` of the way."""
+    return average + (new - average) / max(AVERAGED * (float(n_averaged) + 1.0), 1.0)
 
 
 def loss_of(network: Deconvolver, batch: dict[str, Tensor], *, backwards: bool = False) -> Tensor:
