@@ -89,6 +89,8 @@ def read_examples(world: World, problems: Sequence[Problem], rng: np.random.Gene
     made = []
     lessons: dict[int, Learned] = {}
     for problem in problems:
+        if not problem.truth.known:
+            continue
         if problem.window not in lessons:
             taught = [
                 fit

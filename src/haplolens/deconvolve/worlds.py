@@ -45,6 +45,8 @@ class World:
         (4,) shares of the modes of action, relative to the minor allele.
     count
         (7,) probabilities of 0 to 6 causes in a region.
+    min_maf
+        Of a cause.
     ncp
         Lowest and highest expected z^2 of a cause (n h2).
     pairs
@@ -66,6 +68,7 @@ class World:
     prevalence: float
     modes: np.ndarray
     count: np.ndarray
+    min_maf: float
     ncp: tuple[float, float]
     pairs: float
     background: float
@@ -97,6 +100,7 @@ def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
         prevalence=float(rng.uniform(0.1, 0.5)),
         modes=_draw_modes(rng),
         count=_draw_count(rng),
+        min_maf=float(rng.choice([MIN_MAF, 0.05], p=[0.65, 0.35])),
         ncp=(low, low * np.exp(rng.uniform(np.log(1.5), np.log(6)))),
         pairs=float(rng.choice([0.0, 0.5], p=[0.88, 0.12])),
         background=float(rng.choice([0.0, rng.uniform(2, 20)], p=[0.8, 0.2])),
@@ -147,11 +151,14 @@ class Truth:
         (C,) mode relative to ALT; -1 where it cannot be known (pairs, hidden).
     complete
         Every cause was typed.
+    known
+        Every cause was typed or has a friend that is: a region without is of no use to learn from.
     """
 
     causes: list[np.ndarray]
     modes: np.ndarray
     complete: bool
+    known: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +247,7 @@ class _Window:
         self.counts = (
             np.stack([(self.raw[0] + self.raw[1] < 0.5), self.raw[0] > 0.5, self.raw[1] > 0.5]).sum(axis=2).T
         )
+        self.maf, self.min_maf = study.maf, world.min_maf
         self.minor_is_ref = (self.raw[0] + 2 * self.raw[1]).mean(axis=1) > 1.0
         self.own = _measured(self.rows[:, typed], centred[:, typed], self.raw[:, typed], self.copies)
         self.panel = None
@@ -252,7 +260,7 @@ class _Window:
     def able(self, mode: int) -> np.ndarray:
         """Positions that may act in a mode; untyped ones too."""
         carriers = acting_carriers(self.counts, ENCODINGS[mode], self.minor_is_ref) * self.copies
-        return np.flatnonzero(carriers >= MIN_CARRIERS)
+        return np.flatnonzero((carriers >= MIN_CARRIERS) & (self.maf >= self.min_maf))
 
     def acting(self, variant: int, mode: int) -> np.ndarray:
         """(N,) whitened, centred encoding of the minor allele."""
@@ -394,9 +402,8 @@ def _draw_causes(world: World, window: _Window, rng: np.random.Generator) -> tup
         genetic += small / max(small.std(), 1e-9) * np.sqrt(min(world.background / window.n, 0.1))
     causes = [window.accepted(variant) for variant in chosen]
     complete = bool(window.typed[chosen].all()) if chosen else True
-    known = [k for k, found in enumerate(causes) if len(found)]
-    modes_told = np.array([told[k] if window.typed[chosen[k]] else -1 for k in known], int)
-    truth = Truth([causes[k] for k in known], modes_told, complete)
+    modes_told = np.array([m if window.typed[v] else -1 for m, v in zip(told, chosen, strict=True)], int)
+    truth = Truth(causes, modes_told, complete, all(len(found) for found in causes))
     return genetic, float(min(genetic.var(), 0.9)), truth
 
 
