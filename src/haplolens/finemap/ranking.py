@@ -63,6 +63,7 @@ def prioritise(
         "region_p": finemapping.region_p,
         "n_regions": len(finemapping.regions),
         "coverage": finemapping.coverage,
+        "regions": [_count(fit) for fit in sorted(finemapping.regions, key=_strength)],
     }
     return Findings(
         trait=trait,
@@ -230,6 +231,26 @@ def as_written(score: np.ndarray) -> np.ndarray:
 def _strength(fit: RegionFit) -> tuple[float, int]:
     """Strongest region first: by expected causes, then by place."""
     return (-float(np.nansum(fit.pip)), int(fit.region.columns[0]))
+
+
+def count_posterior(alpha: np.ndarray) -> np.ndarray:
+    """(K + 1,) probability of 0, 1 ... K causes, by single effects (K, V) that exist with the sum of their row."""
+    chances = np.ones(1)
+    for exists in np.clip(alpha.sum(axis=1), 0.0, 1.0):
+        chances = np.convolve(chances, [1.0 - exists, exists])
+    return chances
+
+
+def _count(fit: RegionFit) -> dict:
+    """How many causes a region holds, for ``findings.json``."""
+    chances = count_posterior(fit.alpha)
+    return {
+        "region_id": fit.region_id,
+        "posterior": "deconvolved" if fit.refined.any() else "susie",
+        "expected_causes": round(float(chances @ np.arange(len(chances))), 4),
+        "p_n_causes": [round(float(p), 4) for p in chances],
+        "note": fit.note,
+    }
 
 
 def _view(fit: RegionFit) -> RegionView:
