@@ -1,36 +1,61 @@
-"""The claim about causes: planted on real LD, who finds them?
+"""The claim about causes: planted in many worlds, who finds them?
 
 Every method sees the same traits. Loci are the unit of the bootstrap, because windows and traits of a locus share
-their LD. The learned prior is learned as a cohort would learn it: from the fits of all *other* loci of the suite,
-never from the truth.
+their LD. What a cohort teaches (prior over encodings, causes expected) is learned as a cohort would learn it: from
+the fits of all *other* loci of the suite, never from the truth. Answers are kept in a cache folder, one file for each
+suite and method: a run that was killed goes on where it was.
 """
 
 from __future__ import annotations
 
-import time
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
+from math import ceil
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
+from threadpoolctl import threadpool_limits
 
-from haplolens.bench.finding import Found, coverage_over_suites, summarise
-from haplolens.bench.planted import PlantedTrait, cut_windows, locus_of_variants, plant_traits
-from haplolens.bench.susie_in_r import run_susie_in_r
-from haplolens.data.schema import EFFECT_MODES
+from haplolens.bench.answers import AnswerCache
+from haplolens.bench.finding import Found, coverage_over_suites, summarise, tally_of
+from haplolens.bench.locus_bootstrap import Draws
+from haplolens.bench.methods import (
+    DEFAULT,
+    METHODS,
+    Answers,
+    Task,
+    Taught,
+    answer_tasks,
+    shipped_deconvolver,
+    teach,
+)
+from haplolens.bench.planted import PlantedTrait, plant_traits
+from haplolens.bench.reliability import Tally, merge, reliability_records
+from haplolens.bench.said import Said
+from haplolens.bench.windows import Window, cut_windows
+from haplolens.bench.worlds import Worlds
 from haplolens.errors import ConfigError
-from haplolens.finemap.credible import TEMPER, credible_sets
-from haplolens.finemap.posterior import VariantPosterior, fit_variants
-from haplolens.finemap.priors import FLAT, MIN_LBF_TO_LEARN, learn_encoding_prior
-from haplolens.finemap.region_data import RegionData, read_region
-from haplolens.io.genotypes import read_genotypes
+from haplolens.finemap.posterior import EXPECTED_CAUSES
+from haplolens.finemap.priors import NOTHING_LEARNED, Learned, learn
 from haplolens.progress import Reporter
 
 ROUNDS = 2
 """Rounds of learning the prior, as in `finemap.fine_map`."""
+EXPECTED_RANGE = (0.02, 3.0)
+"""Causes that may be expected in a window before it is looked at."""
+R_WINDOWS = 6
+"""Windows for each start of R."""
+JUDGED_APART = ("untyped",)
+"""Suites that are left out of calibration over all suites: there no typed variant is the cause."""
+
+MapTasks = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
+Lessons = dict[str, tuple[Learned, float]]
 
 
 def run_bench(
@@ -42,152 +67,197 @@ def run_bench(
     seed: int = 0,
     reporter: Reporter | None = None,
     loci: Sequence[str] | None = None,
+    methods: Sequence[str] = (),
+    traits: int | None = None,
+    cache: Path | None = None,
 ) -> list[dict]:
-    """Average precision, credible sets, calibration and cost of every method on planted causes.
+    """Precision, credible sets, calibration and cost of every method on planted causes.
 
     Parameters
     ----------
     suites
-        additive, mixed, non_additive; all by default.
+        Only these of `suites.toml`; all by default.
     quick
         Fewer traits per window.
     data
         Folder of the benchmark data.
     threads
-        Used to import the genotypes; fits are timed on one.
+        Worker processes; every fit runs on one thread.
     seed
         Added to the suite's own.
     reporter
         Where progress is shown.
     loci
-        Loci to use instead of the test loci (for development).
+        Loci of `human_loci` to use instead of the test loci (for development).
+    methods
+        Only these of `methods.METHODS`; `methods.DEFAULT` by default.
+    traits
+        About so many for each suite, instead of the suites' own number; slow methods get a tenth.
+    cache
+        Folder of answers; None keeps none.
 
     Returns
     -------
     list of dict
         ``suite method metric value low high n seconds``.
     """
-    plan = tomllib.loads(files("haplolens.bench").joinpath("suites.toml").read_text())["causal"]
-    if unknown := [name for name in suites if name not in plan["modes"]]:
-        raise ConfigError(f"`{unknown[0]}` is no suite of causal; there are {', '.join(plan['modes'])}.")
-    cohort = read_genotypes(data / plan["genotypes"], threads=threads)
-    locus = locus_of_variants(data / plan["loci"], cohort)
-    names = list(loci or list(dict.fromkeys(locus))[-plan["test_loci"] :])
-    windows = cut_windows(cohort, locus, names, plan, plan["seed"] + seed)
-    n_traits = plan["quick_traits_per_window"] if quick else plan["traits_per_window"]
+    plan = read_plan()
+    if unknown := [name for name in suites if name not in plan["suites"]]:
+        raise ConfigError(f"`{unknown[0]}` is no suite of causal; there are {', '.join(plan['suites'])}.")
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise ConfigError(f"`{unknown[0]}` is no method of causal; there are {', '.join(METHODS)}.")
+    told = reporter or Reporter()
+    wanted = [name for name in METHODS if name in (methods or DEFAULT)]
+    if "deconvolver" in wanted and shipped_deconvolver() is None:
+        told.note("there are no weights of the deconvolver here: it is left out")
+        wanted.remove("deconvolver")
+    sizes = _sizes(plan, quick, traits)
+    worlds, answers = Worlds(data, None if loci is None else list(loci), threads), AnswerCache(cache)
     records: list[dict] = []
-    wanted = [name for name in plan["modes"] if not suites or name in suites]
-    with (reporter or Reporter()).step("planted causes", len(wanted)) as advance:
-        for name in wanted:
-            traits = plant_traits(windows, plan["modes"][name], plan, n_traits, plan["seed"] + seed)
-            found = [method(traits) for method in (_p_values, _in_r, _own)]
-            everything = [one for group in found for one in group]
-            records += summarise(name, traits, everything, against="susieR", seed=seed)
-            advance(1)
+    tallies: dict[str, list[Tally]] = {}
+    with _workers(threads) as map_tasks:
+        for name in [one for one in plan["suites"] if not suites or one in suites]:
+            suite = _Suite(name, suite_plan(plan, name), sizes, worlds, seed)
+            found = suite.run(_for_suite(wanted, suite.plan), map_tasks, answers, told)
+            records += summarise(name, found, seed=seed)
+            for one in found:
+                if one.is_posterior and name not in JUDGED_APART:
+                    tallies.setdefault(one.method, []).append(tally_of(one))
+    for method, parts in tallies.items():
+        records += reliability_records("all", method, merge(parts), seed=seed)
     return records + coverage_over_suites(records)
 
 
-@dataclass(eq=False)
-class _Timed:
-    """Fits of one method, with what they took."""
-
-    fits: list[VariantPosterior] = field(default_factory=list)
-    seconds: float = 0.0
+def read_plan() -> dict:
+    """`suites.toml`."""
+    return tomllib.loads(files("haplolens.bench").joinpath("suites.toml").read_text())["causal"]
 
 
-def _p_values(traits: list[PlantedTrait]) -> list[Found]:
-    """Ranking by -log10 p: of the additive test, and of the best of the four encodings."""
-    additive, best, started = [], [], time.perf_counter()
-    for trait in traits:
-        data = read_region(trait.reader(), trait.reader().null.y)
-        score = _chi2_of_columns(data)  # (4, V)
-        additive.append(score[0])
-        best.append(score.max(axis=0))
-    seconds = time.perf_counter() - started
-    return [
-        Found("p_additive", additive, seconds=seconds),
-        Found("p_best_encoding", best, seconds=seconds),
-    ]
+def suite_plan(plan: dict, name: str) -> dict:
+    """A suite with what all suites share, and its worlds."""
+    shared = {key: value for key, value in plan.items() if key not in ("suites", "worlds")}
+    suite = shared | plan["suites"][name]
+    return suite | {"worlds": {world: plan["worlds"][world] for world in suite["worlds"]}}
 
 
-def _chi2_of_columns(data: RegionData) -> np.ndarray:
-    """(E, V) -log10 p of each column; 0 where it is left out."""
-    n = data.trait.n
-    r2 = np.clip((data.columns.xty**2 / ((n - 1.0) * data.trait.yty)), 0.0, 1.0 - 1e-12)
-    statistic = (n - 2.0) * r2 / (1.0 - r2)
-    return (-chi2.logsf(statistic, 1) / np.log(10.0)).reshape(data.columns.share.shape[:2])
+def _sizes(plan: dict, quick: bool, traits: int | None) -> tuple[int, int, int]:
+    """Traits of a suite: all, for slow methods, to learn from."""
+    many, few = ("quick_traits", "quick_slow_traits") if quick else ("traits", "slow_traits")
+    n, slow = (plan[many], plan[few]) if traits is None else (traits, ceil(traits / 10))
+    return n, slow, min(n, plan["learning_traits"])
 
 
-def _in_r(traits: list[PlantedTrait]) -> list[Found]:
-    """susieR on additive genotypes, all traits of a window at a time."""
-    windows = list(dict.fromkeys(id(trait.cohort) for trait in traits))
-    groups = [[trait for trait in traits if id(trait.cohort) == key] for key in windows]
-    problems = [
-        (
-            group[0].cohort.genotypes.read_dosage(slice(None)).T.astype(np.float64),
-            np.stack([t.y for t in group], 1),
+def _for_suite(methods: list[str], plan: dict) -> list[str]:
+    """The methods that can be used: some need individuals, and the exact posterior a small window."""
+    panel = any("panel" in world for world in plan["worlds"].values())
+    small = plan.get("scale") == "expected"
+    return [m for m in methods if not (METHODS[m].people and panel) and (m != "exact" or small)]
+
+
+@contextmanager
+def _workers(threads: int) -> Iterator[MapTasks]:
+    """Something that maps tasks in order: here, or in processes (BLAS at one thread in both)."""
+    if threads <= 1:
+        with threadpool_limits(limits=1):
+            yield lambda function, tasks: map(function, tasks)
+        return
+    with ProcessPoolExecutor(
+        threads, get_context("spawn"), initializer=threadpool_limits, initargs=(1,)
+    ) as pool:
+        yield lambda function, tasks: pool.map(function, tasks)
+
+
+class _Suite:
+    """One suite: its windows and traits, made when they are asked for."""
+
+    def __init__(self, name: str, plan: dict, sizes: tuple[int, int, int], worlds: Worlds, seed: int) -> None:
+        self.name, self.plan, self.seed = name, plan, plan["seed"] + seed
+        self.windows: list[Window] = []
+        for world in plan["worlds"].values():
+            self.windows += cut_windows(worlds.make(world), world | plan, self.seed)
+        per_window = [ceil(n / len(self.windows)) for n in sizes]
+        self.n_traits, self.n_slow, self.n_learning = per_window
+        self.traits = plant_traits(self.windows, plan, self.n_traits, self.seed)
+        self.draws = Draws.of([window.locus for window in self.windows], seed)
+        self._lessons: Lessons | None = None
+
+    def run(
+        self, methods: list[str], map_tasks: MapTasks, answers: AnswerCache, reporter: Reporter
+    ) -> list[Found]:
+        """What every method says of the suite's traits."""
+        said: dict[str, list[Said]] = {}
+        with reporter.step(self.name, len(methods)) as advance:
+            for name in methods:
+                if name not in said and (kept := answers.read(self._key(name), name)) is not None:
+                    said[name] = kept
+                advance(int(name in said))
+            for group in self._groups([name for name in methods if name not in said]):
+                for name, one in self._answer(group, map_tasks).items():
+                    answers.write(self._key(name), name, one)
+                    if name in methods:
+                        said[name] = one
+                advance(len(group))
+        return [Found(name, said[name], self._traits_of(name), self.draws) for name in methods]
+
+    def _key(self, method: str) -> dict:
+        """What an answer depends on, beside the code."""
+        n = self.n_slow if METHODS[method].slow else self.n_traits
+        return {"suite": self.name, "plan": self.plan, "seed": self.seed, "traits": n, "learning": self.n_learning,
+                "loci": [window.locus for window in self.windows]}  # fmt: skip
+
+    def _groups(self, methods: list[str]) -> list[tuple[str, ...]]:
+        """Methods that are run together."""
+        groups: dict[Callable, tuple[str, ...]] = {}
+        for name in methods:
+            run = METHODS[name].run
+            groups[run] = (*groups.get(run, ()), name)
+        return list(groups.values())
+
+    def _traits_of(self, method: str) -> list[PlantedTrait]:
+        n = self.n_slow if METHODS[method].slow else self.n_traits
+        return [trait for group in self.traits for trait in group[:n]]
+
+    def _answer(self, group: tuple[str, ...], map_tasks: MapTasks) -> Answers:
+        """Run a group of methods on all windows."""
+        method = METHODS[group[0]]
+        lessons = self._learn(map_tasks) if method.learns else {}
+        n = self.n_slow if method.slow else self.n_traits
+        tasks = [
+            Task(group, window, traits[:n], self.plan, *lessons.get(window.locus, (NOTHING_LEARNED, EXPECTED_CAUSES)))
+            for window, traits in zip(self.windows, self.traits, strict=True)
+        ]  # fmt: skip
+        batch = R_WINDOWS if group == ("susieR",) else 1
+        batches = [tasks[i : i + batch] for i in range(0, len(tasks), batch)]
+        parts = [part for done in map_tasks(answer_tasks, batches) for part in done]
+        return {name: [one for part in parts for one in part[name]] for name in parts[0]}
+
+    def _learn(self, map_tasks: MapTasks) -> Lessons:
+        """For each locus, what the others teach: a prior over encodings, and how many causes a window has."""
+        if self._lessons is None:
+            tasks = [
+                Task(("teach",), window, traits[: self.n_learning], self.plan)
+                for window, traits in zip(self.windows, self.traits, strict=True)
+            ]
+            expected: dict[str, float] = {}
+            for _ in range(ROUNDS):
+                taught = list(map_tasks(teach, tasks))
+                lessons = {name: self._lesson(name, taught, expected) for name in self.draws.loci}
+                expected = {name: causes for name, (_, causes) in lessons.items()}
+                tasks = [
+                    replace(task, learned=lessons[task.window.locus][0], expected_causes=expected[task.window.locus])
+                    for task in tasks
+                ]  # fmt: skip
+            self._lessons = lessons
+        return self._lessons
+
+    def _lesson(self, locus: str, taught: list[Taught], expected: dict[str, float]) -> tuple[Learned, float]:
+        others = [one for one, window in zip(taught, self.windows, strict=True) if window.locus != locus]
+        if not others:
+            return NOTHING_LEARNED, EXPECTED_CAUSES
+        learned = learn(
+            np.concatenate([one.evidence for one in others]), np.concatenate([one.lbf for one in others])
         )
-        for group in groups
-    ]
-    fits, _ = run_susie_in_r(problems)
-    flat = [fit for group in fits for fit in group]
-    return [
-        Found(
-            "susieR",
-            [fit.pip for fit in flat],
-            sets=[fit.sets for fit in flat],
-            seconds=sum(fit.seconds for fit in flat),
-        )
-    ]
-
-
-def _own(traits: list[PlantedTrait]) -> list[Found]:
-    """Our SuSiE: additive as susieR, encoding-aware with a flat prior, and with a learned one."""
-    priors = {trait.locus: FLAT for trait in traits}
-    additive, flat = _fit(traits, priors, additive_only=True), _fit(traits, priors)
-    learned = flat
-    for _ in range(ROUNDS):
-        priors = _learn(traits, learned.fits)
-        learned = _fit(traits, priors)
-    return [
-        _as_found("susie_additive", traits, additive, additive_only=True),
-        _as_found("susie_encodings_flat", traits, flat),
-        _as_found("susie_encodings_learned", traits, learned),
-    ]
-
-
-def _fit(traits: list[PlantedTrait], priors: dict[str, np.ndarray], *, additive_only: bool = False) -> _Timed:
-    """Fit every trait; genotypes are read and multiplied anew for each, and that is timed too."""
-    done = _Timed()
-    for trait in traits:
-        started = time.perf_counter()
-        data = read_region(trait.reader(), trait.reader().null.y, additive_only=additive_only)
-        done.fits.append(fit_variants(data.columns, data.trait, priors[trait.locus], plain=additive_only))
-        done.seconds += time.perf_counter() - started
-    return done
-
-
-def _learn(traits: list[PlantedTrait], fits: list[VariantPosterior]) -> dict[str, np.ndarray]:
-    """Prior over encodings for each locus, from the other loci."""
-    return {
-        name: learn_encoding_prior(
-            np.concatenate(
-                [
-                    fit.evidence[fit.lbf > MIN_LBF_TO_LEARN]
-                    for trait, fit in zip(traits, fits, strict=True)
-                    if trait.locus != name
-                ]
-            )
-        )
-        for name in dict.fromkeys(trait.locus for trait in traits)
-    }
-
-
-def _as_found(method: str, traits: list[PlantedTrait], done: _Timed, *, additive_only: bool = False) -> Found:
-    sets = []
-    for trait, fit in zip(traits, done.fits, strict=True):
-        data = read_region(trait.reader(), trait.reader().null.y, additive_only=additive_only)
-        found = credible_sets(fit, data.columns, temper=1.0 if additive_only else TEMPER)
-        sets.append([one.variants for one in found])
-    modes = None if additive_only else [np.array(EFFECT_MODES)[fit.mode] for fit in done.fits]
-    return Found(method, [fit.pip for fit in done.fits], sets=sets, modes=modes, seconds=done.seconds)
+        causes = float(np.clip(np.mean([one.causes for one in others]), *EXPECTED_RANGE))
+        return learned, expected.get(
+            locus, causes
+        )  # from the first round, which expects nothing in particular

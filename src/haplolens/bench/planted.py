@@ -1,17 +1,17 @@
-"""Windows of real genotypes with planted causes: what the methods of `bench causal` are given, and the truth."""
+"""Traits with planted causes on windows of genotypes: what the methods of `bench causal` are given, and the truth."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from haplolens.bench.windows import Window
 from haplolens.data.architecture import Architecture
-from haplolens.data.cohort import Cohort
 from haplolens.data.simulate import TraitSimulator
-from haplolens.finemap.region_data import RegionReader
+
+PROXY_R2 = 0.8
+"""r² to an untyped cause from which a typed variant counts as causal."""
 
 
 class CentredNull:
@@ -34,73 +34,113 @@ class PlantedTrait:
     Parameters
     ----------
     locus
-        Name of the locus the window was cut from.
-    cohort
-        (N samples, V variants) of the window; shared between its traits.
+        Name of the locus the window was cut from: the unit of the bootstrap.
+    window
+        Position of the window in its suite.
     y
         (N,) the trait.
     causal
-        (V,) bool.
+        (V,) bool, typed variants that are causes, or stand for an untyped one (r² >= `PROXY_R2`).
     modes
-        Mode of each cause relative to ALT, by position.
+        Mode of each typed cause that acts alone, relative to ALT, by position.
+    block_of
+        (V,) haploblock of each typed variant.
+    causal_blocks
+        (B,) bool, haploblocks that hold a cause, typed or not.
+    binary
+        Cases are 1, controls 0.
     """
 
     locus: str
-    cohort: Cohort
+    window: int
     y: np.ndarray
     causal: np.ndarray
     modes: dict[int, str]
-
-    def reader(self) -> RegionReader:
-        """The window as fine-mapping reads it."""
-        everyone, everything = np.arange(self.cohort.n_samples), np.arange(self.cohort.n_variants)
-        return RegionReader(self.cohort, everyone, everything, CentredNull(self.y))
+    block_of: np.ndarray
+    causal_blocks: np.ndarray
+    binary: bool = False
 
 
-def locus_of_variants(path: Path, cohort: Cohort) -> np.ndarray:
-    """(V,) name of the locus of each variant."""
-    table = pd.read_csv(path, sep="\t", header=None, names=["id", "locus"], dtype=str)
-    return table.set_index("id")["locus"].loc[cohort.variants["id"]].to_numpy()
+def plant_traits(windows: list[Window], plan: dict, n_traits: int, seed: int) -> list[list[PlantedTrait]]:
+    """``n_traits`` traits on each window: modes relative to the minor allele, causes anywhere they have carriers.
 
-
-def cut_windows(
-    cohort: Cohort, locus: np.ndarray, names: list[str], plan: dict, seed: int
-) -> list[tuple[str, Cohort]]:
-    """(locus, window) of the loci named: runs of consecutive variants that are not rare, drawn at random."""
-    rng = np.random.default_rng([seed, 0])
-    found = []
-    for name in names:
-        here = cohort[:, np.flatnonzero(locus == name)]
-        counts = here.count_genotypes()[:, :3]
-        frequency = counts @ np.array([0, 1, 2]) / (2.0 * counts.sum(axis=1))
-        common = np.flatnonzero(np.minimum(frequency, 1.0 - frequency) >= plan["min_maf"])
-        starts = max(len(common) - plan["window"], 0) + 1
-        draws = rng.choice(starts, min(plan["windows_per_locus"], starts), replace=False)
-        found += [(name, here[:, common[start : start + plan["window"]]]) for start in np.sort(draws)]
-    return found
-
-
-def plant_traits(
-    windows: list[tuple[str, Cohort]], modes: dict[str, float], plan: dict, n_traits: int, seed: int
-) -> list[PlantedTrait]:
-    """``n_traits`` traits on each window: modes relative to the minor allele, causes anywhere they have carriers."""
+    Parameters
+    ----------
+    windows
+        Of a suite.
+    plan
+        The suite (`suites.toml`).
+    n_traits
+        More traits do not change the first ones.
+    seed
+        Of the suite.
+    """
     made = []
-    for number, (name, window) in enumerate(windows):
-        simulator = TraitSimulator(window)
-        for index in range(n_traits):
-            rng = np.random.default_rng([seed, 1, number, index])
-            low, high = plan["causes"]
-            architecture = Architecture(
-                n_causes=int(rng.integers(low, high + 1)), modes=modes, relative_to="minor", h2=tuple(plan["h2"]),
-                min_maf=plan["cause_min_maf"], min_carriers=plan["min_carriers"],
-            )  # fmt: skip
-            trait = simulator.simulate(architecture, seed=rng)
-            columns = trait.truth["column"].to_numpy(int)
-            causal = np.zeros(window.n_variants, bool)
-            causal[columns] = True
-            made.append(
-                PlantedTrait(
-                    name, window, trait.y, causal, dict(zip(columns, trait.truth["mode"], strict=True))
-                )
-            )
+    for number, window in enumerate(windows):
+        simulator = TraitSimulator(window.cohort)
+        made.append(
+            [
+                _plant(simulator, window, number, plan, np.random.default_rng([seed, 1, number, index]))
+                for index in range(n_traits)
+            ]
+        )
     return made
+
+
+def _plant(
+    simulator: TraitSimulator, window: Window, number: int, plan: dict, rng: np.random.Generator
+) -> PlantedTrait:
+    architecture = draw_architecture(window, plan, rng)
+    trait = simulator.simulate(architecture, seed=rng)
+    acting = np.unique(trait.truth["column"].to_numpy(int))
+    typed_at = np.searchsorted(window.typed, acting)
+    typed = np.isin(acting, window.typed)
+    causal = np.zeros(len(window.typed), bool)
+    causal[typed_at[typed]] = True
+    for column in acting[~typed]:
+        causal |= _r2(window, int(column)) >= PROXY_R2
+    causal_blocks = np.zeros(window.n_blocks, bool)
+    causal_blocks[window.block_of[acting]] = True
+    alone = trait.truth[(trait.truth["mode"] != "epistasis") & trait.truth["column"].isin(window.typed)]
+    paired = set(trait.truth.loc[trait.truth["mode"] == "epistasis", "column"])
+    modes = {
+        int(np.searchsorted(window.typed, column)): str(mode)
+        for column, mode in zip(alone["column"], alone["mode"], strict=True)
+        if column not in paired
+    }
+    return PlantedTrait(
+        window.locus, number, trait.y, causal, modes, window.block_of[window.typed], causal_blocks,
+        architecture.prevalence is not None,
+    )  # fmt: skip
+
+
+def draw_architecture(window: Window, plan: dict, rng: np.random.Generator) -> Architecture:
+    """What one trait of a suite is made of."""
+    low, high = plan["causes"]
+    further = {}
+    n_causes = int(rng.integers(low, high + 1))
+    if plan.get("pairs"):
+        further = {
+            "n_pairs": plan["pairs"],
+            "pair_h2": float(rng.uniform(*plan["pair_h2"])),
+            "pair_main_h2": float(rng.uniform(*plan["pair_main_h2"])),
+        }
+    if plan.get("prevalence"):
+        further["prevalence"] = float(rng.uniform(*plan["prevalence"]))
+    if plan.get("polygenic_h2"):
+        further |= {"polygenic_h2": plan["polygenic_h2"], "polygenic_variants": window.background}
+    return Architecture(
+        n_causes=n_causes, modes=plan["modes"], relative_to="minor", h2=window.h2,
+        min_maf=plan["cause_min_maf"], min_carriers=plan["min_carriers"], variants=window.eligible,
+        scale=plan.get("scale", "sample"), **further,
+    )  # fmt: skip
+
+
+def _r2(window: Window, column: int) -> np.ndarray:
+    """(V,) squared correlation of each typed variant with one that need not be (copies of ALT, missing left out)."""
+    dosage = window.cohort.genotypes.read_dosage(np.append(window.typed, column)).astype(np.float64)
+    known = ~np.isnan(dosage)
+    mean = np.where(known, dosage, 0.0).sum(axis=1, keepdims=True) / known.sum(axis=1, keepdims=True)
+    centred = np.where(known, dosage - mean, 0.0)
+    norm = (centred**2).sum(axis=1)
+    return (centred[:-1] @ centred[-1]) ** 2 / (norm[:-1] * norm[-1])

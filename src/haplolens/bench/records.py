@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +59,7 @@ def run_bench(
     seed: int = 0,
     reporter: Reporter | None = None,
     path: Path | None = None,
+    **how: Any,
 ) -> list[dict]:
     """Re-make the figures of one benchmark.
 
@@ -77,6 +79,8 @@ def run_bench(
         Workers, seed, and where progress is shown.
     path
         JSON file to write the records to.
+    how
+        Further arguments of one benchmark (``traits methods cache`` of `causal.run_bench`).
 
     Returns
     -------
@@ -86,7 +90,8 @@ def run_bench(
     if name not in BENCHES:
         raise ConfigError(f"`{name}` is no benchmark; there are {', '.join(BENCHES)}.")
     module = import_module(f"haplolens.bench.{BENCHES[name]}")
-    how = {"null": null} if name == "controls" else {}
+    if name == "controls":
+        how["null"] = null
     records = module.run_bench(
         suites=list(suites), quick=quick, data=data_folder(data), threads=threads or available_threads(), seed=seed,
         reporter=reporter or Reporter(), **how,

@@ -46,7 +46,44 @@ def _bench(name: str, summary: str) -> Callable[..., None]:
 
 for _name, _summary in (
     ("controls", "Positive controls in real data; with --null, null traits."),
-    ("causal", "Planted causes: every method of finding them, side by side."),
     ("speed", "Against plink2, plink1.9 and susieR, as ratios in one run."),
 ):
     _bench(_name, _summary)
+
+
+@bench_app.command("causal", help="Planted causes: every method of finding them, side by side.")
+def causal_verb(
+    suite: Annotated[str, typer.Option("--suite", help="Only these suites: a,b.")] = "",
+    method: Annotated[str, typer.Option("--method", help="Only these methods: a,b.")] = "",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write tidy records here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw precision and calibration: an .svg.")
+    ] = None,
+    n_traits: Annotated[
+        int | None,
+        typer.Option("--n-traits", help="Traits per suite, instead of 2,000; slow methods get a tenth."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder of answers: a run that was killed goes on. Beside --json."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A smaller run of the same, <= 10 minutes on 2 cores.")
+    ] = False,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the benchmark data.")] = None,
+    threads: o.Threads = None,
+    seed: o.Seed = 0,
+) -> None:
+    """Answers are kept in ``--cache``, or beside ``--json``; without both nothing is kept."""
+    from haplolens.bench.finding_plot import plot_finding
+    from haplolens.bench.records import run_bench
+    from haplolens.cli.summary import show_records
+
+    kept = cache or (json_file.with_suffix(".answers") if json_file else None)
+    records = run_bench(
+        "causal", suites=o.names(suite), quick=quick, data=data, threads=threads, seed=seed,
+        reporter=reporter_for(False), path=json_file, methods=o.names(method), traits=n_traits, cache=kept,
+    )  # fmt: skip
+    show_records(records, json_file)
+    if plot is not None:
+        plot_finding(records, plot)
