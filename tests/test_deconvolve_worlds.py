@@ -1,0 +1,122 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from finemap_windows import window
+from haplolens.data.genotypes import ENCODING_WEIGHTS
+from haplolens.deconvolve.calibration import reliability
+from haplolens.deconvolve.sources import draw_coalescent, held_out, open_sources
+from haplolens.deconvolve.worlds import PROXY_R2, draw_problems, draw_world
+from haplolens.io.pgen import write_store
+
+
+def _world(rng, **changes):
+    plain = {
+        "n": 2500, "binary": False, "count": np.eye(7)[1], "modes": np.eye(4)[0], "ncp": (200.0, 201.0), "pairs": 0.0,
+        "background": 0.0, "hidden": 0.0, "panel": 0, "additive_only": False, "min_maf": 0.1,
+    }  # fmt: skip
+    return replace(draw_world(rng), **plain | changes)
+
+
+def _z2(problem):
+    columns, trait = problem.columns, problem.trait
+    return (columns.xty**2 / (columns.gram.scale * trait.yty / (trait.n - 1))).reshape(columns.factor.shape)
+
+
+@pytest.mark.parametrize("n", [800, 12_000])
+def test_problems__a_cause_has_the_z_score_it_was_given(n):
+    rng = np.random.default_rng(3)
+    problems = draw_problems(_world(rng, n=n, ncp=(60.0, 60.1)), [], np.full(20, 30), 2, rng)
+    z2 = [_z2(p)[0, p.truth.causes[0][0]] for p in problems if p.truth.causes]
+    assert len(z2) > 30
+    assert abs(np.mean(z2) - 60.0 * (1 - 30 / n)) < 8.0
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2, 3])
+def test_problems__modes_are_those_of_alt(mode):
+    rng = np.random.default_rng(mode)
+    problems = draw_problems(_world(rng, modes=np.eye(4)[mode]), [], np.full(12, 40), 2, rng)
+    told = [
+        (int(p.truth.modes[0]), _z2(p)[:, p.truth.causes[0][0]].argmax(), p)
+        for p in problems
+        if p.truth.causes
+    ]
+    assert np.mean([a == b for a, b, _ in told]) > 0.9
+    flips = [a != mode for a, _, _ in told]
+    assert any(flips) == (mode in (1, 2))  # where ALT is the major allele
+
+
+def test_problems__hidden_causes_are_told_by_their_friends():
+    rng = np.random.default_rng(1)
+    problems = draw_problems(_world(rng, hidden=1.0), [], np.full(25, 60), 2, rng)
+    with_causes = [p for p in problems if p.truth.causes]
+    assert with_causes
+    assert not any(p.truth.complete for p in with_causes)
+    for p in with_causes:
+        if p.truth.known and len(p.truth.causes[0]) > 1:
+            friends = p.truth.causes[0]
+            weights = ENCODING_WEIGHTS[0]
+            assert weights[1] == 2.0
+            assert np.abs(p.columns.gram.correlation(friends)).min() > 2 * PROXY_R2 - 1.1
+
+
+def test_problems__scores_of_a_panel_are_the_studys_own():
+    rng = np.random.default_rng(5)
+    world = _world(rng, panel=300, other=True, shrink=0.0, ncp=(60.0, 60.1))
+    problems = draw_problems(world, [], np.full(20, 30), 2, rng)
+    z2 = [_z2(p)[0, p.truth.causes[0][0]] for p in problems if p.truth.causes]
+    assert abs(np.mean(z2) - 60.0) < 10.0
+    assert all(p.trait.panel == 300 for p in problems)
+
+
+def test_problems__the_same_seed_is_the_same_problem():
+    drawn = []
+    for _ in range(2):
+        rng = np.random.default_rng(9)
+        drawn.append(draw_problems(draw_world(rng), [], np.array([20, 33]), 3, rng))
+    for one, two in zip(*drawn, strict=True):
+        np.testing.assert_array_equal(one.columns.xty, two.columns.xty)
+
+
+def test_coalescent__another_population_has_other_frequencies():
+    rng = np.random.default_rng(2)
+    apart = {}
+    for other in (False, True):
+        study, panel = draw_coalescent(200, 1000, 1000, other, rng)
+        apart[other] = np.abs(study.maf - panel.maf).mean()
+    assert apart[True] > 2 * apart[False]
+
+
+def test_sources__own_files_are_split_and_never_overlap(tmp_path):
+    cohort = window(90, 50, seed=4)
+    write_store(cohort, tmp_path / "own")
+    path = tmp_path / "own.pgen"
+    train, test = (open_sources(None, [path], test=test) for test in (False, True))
+    assert train[0].calls.shape == (40, 90)
+    assert test[0].calls.shape == (10, 90)
+    both = np.concatenate([train[0].calls, test[0].calls])
+    np.testing.assert_array_equal(both, cohort.genotypes.read(slice(None)))
+
+
+def test_sources__what_is_held_out_is_named_in_the_plan(tmp_path):
+    cohort = window(30, 40, seed=4)
+    pos = cohort.variants["pos"].to_numpy()
+    assert held_out(cohort, {"test_from": int(pos[25])}, tmp_path).sum() == 15
+    assert held_out(cohort, {"test_chroms": ["1"]}, tmp_path).all()
+    assert not held_out(cohort, {}, tmp_path).any()
+    loci = tmp_path / "loci.tsv"
+    ids = cohort.variants["id"]
+    loci.write_text("".join(f"{name}\tL{i // 10}\n" for i, name in enumerate(ids)))
+    held = held_out(cohort, {"loci": "loci.tsv", "test_loci": 2}, tmp_path)
+    np.testing.assert_array_equal(np.flatnonzero(held), np.arange(20, 40))
+
+
+def test_reliability__of_honest_pips_holds_the_truth():
+    rng = np.random.default_rng(0)
+    pips = [rng.beta(0.15, 1.5, 70) for _ in range(300)]
+    truth = [rng.random(70) < p for p in pips]
+    for one in reliability(pips, truth, np.arange(300) // 5):
+        assert one.seen_low <= one.said <= one.seen_high
+    liars = reliability([p**0.5 for p in pips], truth, np.arange(300) // 5)
+    assert not all(b.seen_low <= b.said <= b.seen_high for b in liars)
