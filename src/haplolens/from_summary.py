@@ -142,7 +142,8 @@ def finemap_sumstats(
         with reporter.step(f"fine-mapping of {name}", 0) as advance:
             found = fine_map_scores(
                 association, blocks, ours, coverage=coverage, additive_only=additive_only, n_effects=effects,
-                regions=regions, keep_outliers=keep_outliers, refine=refine, threads=threads, progress=advance,
+                regions=regions, keep_outliers=keep_outliers, binary=bool(study.binary), refine=refine,
+                threads=threads, progress=advance,
             )  # fmt: skip
         known = {"notes": notes, "harmonisation": fitted.counts, "ld_checks": _checks(found, reporter)}
         inputs = digests([sumstats, *(source.files if panel is None else input_files(panel))])

@@ -93,6 +93,7 @@ def fine_map_scores(
     region_p: float | None = None,
     regions: list[Region] | None = None,
     keep_outliers: bool = False,
+    binary: bool = False,
     refine: Refine | None = None,
     threads: int = 1,
     progress: Progress | None = None,
@@ -120,6 +121,8 @@ def fine_map_scores(
         Additive scores alone, every effect of SuSiE kept, no correction for inflation.
     keep_outliers
         Keep scores whose alleles look switched.
+    binary
+        Case/control.
     """
     threshold = default_region_p(association) if region_p is None else region_p
     z, se = _scores(association, additive_only)
@@ -131,7 +134,12 @@ def fine_map_scores(
     quiet_z = _quiet_scores(z, association, ld, regions)
     inflation = 1.0 if additive_only else quiet_inflation(quiet_z[:, 0], block_of)
     options = FitOptions(
-        coverage, n_effects, additive_only, inflation=inflation, refine=None if additive_only else refine
+        coverage,
+        n_effects,
+        additive_only,
+        1.0 if binary else None,
+        inflation=inflation,
+        refine=None if additive_only else refine,
     )
     fitter = _Fitter(ld, z, se, association, options, keep_outliers)
     learned = _learn(fitter, regions, threads)
@@ -222,7 +230,12 @@ class _Fitter:
         else:
             within = None if self.ld.in_sample else within_study(z, se, n)
             columns = columns_from_scores(z, n, gram, moments, within=within, **how)
-        trait = trait_of_scores(n, panel=self.ld.panel, inflation=self.options.inflation)
+        trait = trait_of_scores(
+            n,
+            panel=self.ld.panel,
+            inflation=self.options.inflation,
+            binary=self.options.residual_variance is not None,
+        )
         return _Prepared(RegionData(self._told(columns), trait, 1.0), mismatch)
 
     def _gram(self, at: np.ndarray) -> tuple[np.ndarray, IndicatorMoments | None]:

@@ -50,7 +50,9 @@ def correlation_with_trait(z: np.ndarray, n: np.ndarray | float) -> np.ndarray:
     return z / np.sqrt(np.maximum(n - 2.0, 1.0) + z**2)
 
 
-def trait_of_scores(n: float, *, panel: int | None, inflation: float = 1.0) -> RegionTrait:
+def trait_of_scores(
+    n: float, *, panel: int | None, inflation: float = 1.0, binary: bool = False
+) -> RegionTrait:
     """The trait that z-scores speak of, brought to unit variance.
 
     Parameters
@@ -62,9 +64,11 @@ def trait_of_scores(n: float, *, panel: int | None, inflation: float = 1.0) -> R
         where LD and scores do not fit together there is nothing to estimate it from.
     inflation
         Evidence is divided by it (`inflation.quiet_inflation`).
+    binary
+        Case/control: the variance of a score is known, it is 1.
     """
     df = (n - 1.0) / inflation
-    return RegionTrait(df, df + 1.0, None if panel is None else 1.0, panel)
+    return RegionTrait(df, df + 1.0, None if panel is None and not binary else 1.0, panel)
 
 
 def columns_from_scores(
