@@ -1,7 +1,7 @@
 """What a method reads of a planted trait: Gram matrix, X'y and moments, as fine-mapping makes them.
 
-Everything that the traits of a window share is made once. Where the LD comes from a panel, the scores are the study's
-and the Gram matrix is the panel's, between variants shrunk towards 0.
+Everything that the traits of a window share is made once. Where the LD comes from a panel, methods get what a user with
+z-scores and that panel would (`finemap.summary`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from haplolens.bench.windows import Window
 from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import ENCODING_WEIGHTS
 from haplolens.finemap.encodings import EncodedColumns, IndicatorMoments, encode, encode_additive
-from haplolens.finemap.gram import DenseGram, EncodedGram
 from haplolens.finemap.posterior import RegionTrait
 from haplolens.finemap.region_data import RegionData, RegionReader
+from haplolens.finemap.summary import columns_from_scores, shrink_of_panel, trait_of_scores
 
-PANEL_SHRINKAGE = 0.1
-"""Share by which a panel's LD between variants is shrunk."""
+WEIGHTS_OF_COPIES = ENCODING_WEIGHTS[:1]
+VARIES = 1e-6
+"""Least squared norm of a column that is scored."""
 
 
 class Evidence:
@@ -78,50 +79,71 @@ class Evidence:
         return het + 2.0 * hom
 
     def read(self, trait: PlantedTrait, *, additive_only: bool = False) -> RegionData:
-        """Columns and trait, as `region_data.read_region` makes them."""
-        columns, factor = self._columns(trait, additive_only)
+        """Columns and trait, as `region_data.read_region` makes them, or `summary` where the LD is a panel's."""
         y, n = self.y(trait), float(self.window.n_samples)
-        products = self.rows(trait) @ y  # (2V,)
-        if additive_only:
-            het, hom = products.reshape(2, -1)
-            by_encoding = (het + 2.0 * hom)[None]
-        else:
-            by_encoding = ENCODING_WEIGHTS @ products.reshape(2, -1)
-        panel = self.window.panel
-        # Case/control scores have the variance of the null model, and a panel's LD cannot tell the residual variance.
-        fixed = 1.0 if trait.binary or panel is not None else None
-        region = RegionTrait(float(y @ y), n, fixed, None if panel is None else panel.n_samples)
-        xty = np.where(columns.factor > 0, by_encoding * factor, 0.0)
+        products = (self.rows(trait) @ y).reshape(2, -1)
+        by_encoding = (WEIGHTS_OF_COPIES if additive_only else ENCODING_WEIGHTS) @ products  # (E, V)
+        if self.window.panel is not None:
+            columns = self._with_panel(by_encoding / np.sqrt(y @ y), additive_only)
+            region = trait_of_scores(n, panel=self.window.panel.n_samples, binary=trait.binary)
+            return RegionData(columns, region, 1.0)
+        columns = self._columns(trait, additive_only)
+        xty = np.where(columns.factor > 0, by_encoding * columns.factor, 0.0)
+        # scores of cases and controls have the variance of the null model
+        region = RegionTrait(float(y @ y), n, 1.0 if trait.binary else None)
         return RegionData(replace(columns, xty=xty.ravel()), region, 1.0)
+
+    def _with_panel(self, by_encoding: np.ndarray, additive_only: bool) -> EncodedColumns:
+        """What a user with z-scores and a panel would have; from X'y / |y| of the study, (E, V)."""
+        weights = WEIGHTS_OF_COPIES if additive_only else ENCODING_WEIGHTS
+        norm = np.einsum("ei,vij,ej->ev", weights, self.moments.spread, weights)
+        known = norm > VARIES
+        r = np.where(known, by_encoding / np.sqrt(np.where(known, norm, 1.0)), np.nan)
+        n = float(self.window.n_samples)
+        z = r * np.sqrt((n - 2.0) / (1.0 - r**2))
+        gram, moments = self._panel
+        shrink = shrink_of_panel(moments.n_samples)
+        return columns_from_scores(z, n, gram, moments, shrink=shrink, within=self._within)
+
+    @cached_property
+    def _within(self) -> np.ndarray:
+        """(V, 2, 2) covariance of each variant's indicators, which standard errors tell; NaN as in `within_study`."""
+        within = self.moments.spread.copy()
+        het, hom, both = within[:, 0, 0], within[:, 1, 1], within[:, 0, 1]
+        within[~((het > 0) & (hom > 0) & (both**2 < 0.999 * het * hom))] = np.nan
+        return within
+
+    @cached_property
+    def _panel(self) -> tuple[np.ndarray, IndicatorMoments]:
+        """Gram matrix of the panel's indicators (2V, 2V), and its moments."""
+        assert self.window.panel is not None
+        raw = _indicators(self.window.panel)
+        rows = raw.reshape(-1, raw.shape[2])
+        rows = (rows - rows.mean(axis=1, keepdims=True)).astype(np.float32)
+        return rows @ rows.T, _moments(raw)
 
     def warm(self, *, additive_only: bool) -> None:
         """Make what the traits share, so that it can be timed apart from them."""
-        if self.window.rotation is not None:
+        if self.window.panel is not None:
+            _ = self._panel, self.moments, self._centred
+        elif self.window.rotation is not None:
             _ = self._rotated
         else:
-            _ = self._shared(additive_only)
+            _ = self._additive if additive_only else self._encoded
 
-    def _columns(self, trait: PlantedTrait, additive_only: bool) -> tuple[EncodedColumns, np.ndarray]:
-        """Columns without X'y, and (E, V) what standardises the study's own."""
+    def _columns(self, trait: PlantedTrait, additive_only: bool) -> EncodedColumns:
+        """Columns without X'y, of the study's own genotypes."""
         if self.window.rotation is not None:
-            columns = self._encode(self.rows(trait), additive_only)
-            return columns, columns.factor
-        return self._shared(additive_only)
-
-    def _shared(self, additive_only: bool) -> tuple[EncodedColumns, np.ndarray]:
+            return self._encode(self.rows(trait), additive_only)
         return self._additive if additive_only else self._encoded
 
     @cached_property
-    def _encoded(self) -> tuple[EncodedColumns, np.ndarray]:
-        own, panel = self._encode(self._centred, False), self.window.panel
-        n = float(self.window.n_samples)
-        return own if panel is None else panel_columns(own, panel, n), own.factor
+    def _encoded(self) -> EncodedColumns:
+        return self._encode(self._centred, False)
 
     @cached_property
-    def _additive(self) -> tuple[EncodedColumns, np.ndarray]:
-        own, panel = self._encode(self._centred, True), self.window.panel
-        n = float(self.window.n_samples)
-        return own if panel is None else panel_additive(own, panel, n), own.factor
+    def _additive(self) -> EncodedColumns:
+        return self._encode(self._centred, True)
 
     def _encode(self, rows: np.ndarray, additive_only: bool) -> EncodedColumns:
         n = float(self.window.n_samples)
@@ -145,51 +167,3 @@ def _moments(raw: np.ndarray) -> IndicatorMoments:
     """Sums and centred products of (2, V, N) indicators."""
     centred = raw - raw.mean(axis=2, keepdims=True)
     return IndicatorMoments(raw.sum(axis=2).T, np.einsum("avn,bvn->vab", centred, centred), raw.shape[2])
-
-
-def _shrunk(gram: np.ndarray, n_variants: int) -> np.ndarray:
-    """A Gram matrix of k indicators × V variants, between variants shrunk; what is within a variant stays."""
-    variant = np.tile(np.arange(n_variants), len(gram) // n_variants)
-    same = variant[:, None] == variant
-    return np.where(same, gram, (1.0 - PANEL_SHRINKAGE) * gram).astype(np.float32)
-
-
-def panel_columns(own: EncodedColumns, panel: Cohort, n: float) -> EncodedColumns:
-    """The study's columns, with the LD of a panel; encodings that do not vary in the panel are left out.
-
-    Parameters
-    ----------
-    own
-        Columns of the study's own genotypes.
-    panel
-        P people at the same V variants.
-    n
-        Of the study: the scale of the Gram matrix.
-    """
-    rows = _indicators(panel).reshape(-1, panel.n_samples)
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    gram = _shrunk(rows @ rows.T, panel.n_variants)
-    at = np.arange(panel.n_variants)
-    pair = gram.reshape(2, panel.n_variants, 2, panel.n_variants)[:, at, :, at]  # (V, 2, 2)
-    norm = np.einsum("ei,vij,ej->ev", ENCODING_WEIGHTS, pair.astype(np.float64), ENCODING_WEIGHTS)
-    kept = (own.factor > 0) & (norm > 1e-6)
-    factor = np.where(kept, np.sqrt((n - 1.0) / np.where(kept, norm, 1.0)), 0.0)
-    return replace(
-        own, gram=EncodedGram(gram, ENCODING_WEIGHTS, factor, n - 1.0), factor=factor,
-        share=own.share * kept[:, :, None], unresolved=own.unresolved & kept,
-    )  # fmt: skip
-
-
-def panel_additive(own: EncodedColumns, panel: Cohort, n: float) -> EncodedColumns:
-    """`panel_columns` of the additive encoding alone."""
-    het, hom = _indicators(panel)
-    rows = het + 2.0 * hom
-    rows = rows - rows.mean(axis=1, keepdims=True)
-    norm = (rows**2).sum(axis=1)
-    kept = (own.factor[0] > 0) & (norm > 1e-6)
-    factor = np.where(kept, np.sqrt((n - 1.0) / np.where(kept, norm, 1.0)), 0.0)
-    gram = _shrunk(rows @ rows.T, panel.n_variants) * np.outer(factor, factor)
-    return replace(
-        own, gram=DenseGram(gram.astype(np.float32), n - 1.0), factor=factor[None],
-        share=own.share * kept[None, :, None], unresolved=own.unresolved & kept,
-    )  # fmt: skip

@@ -176,9 +176,9 @@ def _problems(task: Task) -> list:
         return [Sufficient(_sums(one)[0], xty[:, [t]], yty[[t]], n) for t, one in enumerate(data)]
     if window.panel is None:
         return [Sufficient(_sums(data[0])[0], xty, yty, n)]
-    r = xty / np.sqrt((n - 1.0) * yty)
+    r = xty / np.sqrt((n - 1.0) * yty)  # 0 where a variant does not vary in the panel
     correlations = _sums(data[0])[0] / (n - 1.0)
-    np.fill_diagonal(correlations, 1.0)  # also of variants that do not vary in the panel
+    np.fill_diagonal(correlations, 1.0)
     return [Scores(correlations, r * np.sqrt((n - 2.0) / (1.0 - r**2)), n)]
 
 
