@@ -6,8 +6,9 @@ import pytest
 from finemap_windows import window
 from haplolens.data.genotypes import ENCODING_WEIGHTS
 from haplolens.deconvolve.calibration import reliability
+from haplolens.deconvolve.problems import PROXY_R2, draw_problems
 from haplolens.deconvolve.sources import draw_coalescent, held_out, open_sources
-from haplolens.deconvolve.worlds import PROXY_R2, draw_problems, draw_world
+from haplolens.deconvolve.worlds import draw_world
 from haplolens.io.pgen import write_store
 
 

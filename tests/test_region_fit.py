@@ -12,7 +12,11 @@ def _fit(cohort, y, max_variants=2000, **options):
     region = region_of(cohort, np.arange(cohort.n_variants), max_variants)
     r = np.corrcoef(np.vstack([y, cohort.genotypes.read(slice(None))]))[0, 1:]
     return fit_region(
-        region, reader(cohort, y), norm.sf(np.abs(r) * np.sqrt(len(y))), NOTHING_LEARNED, FitOptions(**options)
+        region,
+        reader(cohort, y),
+        norm.sf(np.abs(r) * np.sqrt(len(y))),
+        NOTHING_LEARNED,
+        FitOptions(**options),
     )
 
 
@@ -56,7 +60,9 @@ def test_fit_region__data_at_hand_change_nothing(planted):
     options = FitOptions()
     data = read(one, one.null.y, options)
     fresh = fit_region(region, one, np.ones(160), NOTHING_LEARNED, options)
-    np.testing.assert_array_equal(fresh.pip, fit_region(region, one, np.ones(160), NOTHING_LEARNED, options, data).pip)
+    np.testing.assert_array_equal(
+        fresh.pip, fit_region(region, one, np.ones(160), NOTHING_LEARNED, options, data).pip
+    )
 
 
 def test_fit_region__noise_has_no_sets_and_a_small_posterior():

@@ -20,16 +20,9 @@ from haplolens.deconvolve.features import (
     Inputs,
     read_inputs,
 )
+from haplolens.deconvolve.problems import Problem, Truth, draw_problems
 from haplolens.deconvolve.sources import Source, open_sources
-from haplolens.deconvolve.worlds import (
-    MAX_CAUSES,
-    Problem,
-    Truth,
-    World,
-    draw_expected,
-    draw_problems,
-    draw_world,
-)
+from haplolens.deconvolve.worlds import MAX_CAUSES, World, draw_expected, draw_world
 from haplolens.finemap.encodings import UNRESOLVED
 from haplolens.finemap.posterior import fit_variants
 from haplolens.finemap.priors import FLAT, NOTHING_LEARNED, Learned, learn
@@ -49,7 +42,7 @@ class Example:
     inputs
         Of the region.
     causes, modes, complete
-        See `worlds.Truth`; modes are in the order of the inputs (the minor allele's), 4 is `unresolved`.
+        See `problems.Truth`; modes are in the order of the inputs (the minor allele's), 4 is `unresolved`.
     source, place
         Where its genotypes are from; examples of one place share their LD.
     """

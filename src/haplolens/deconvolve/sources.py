@@ -88,8 +88,9 @@ def open_sources(
         if data is None or "file" not in entry or not (data / entry["file"]).exists():
             continue
         cohort = read_genotypes(data / entry["file"])
-        held = held_out(cohort, entry, data)
-        found.append(_source(name, cohort[:, np.flatnonzero(held == test)], entry, data, rng))
+        part = np.flatnonzero(held_out(cohort, entry, data) == test)
+        if part.size:
+            found.append(_source(name, cohort[:, part], entry, data, rng))
     for path in extra:
         cohort = read_genotypes(path)
         at = np.flatnonzero(_last_fifth(cohort) == test)

@@ -145,7 +145,11 @@ def fine_map(
     """
     threshold = default_region_p(association) if region_p is None else region_p
     options = FitOptions(
-        coverage, n_effects, additive_only, 1.0 if model.binary else None, refine=None if additive_only else refine
+        coverage,
+        n_effects,
+        additive_only,
+        1.0 if model.binary else None,
+        refine=None if additive_only else refine,
     )
     if regions is None:
         regions = find_regions(association, blocks, cohort, p=threshold)
@@ -200,7 +204,11 @@ def fine_map_region(
         As for `fine_map`.
     """
     options = FitOptions(
-        coverage, n_effects, additive_only, 1.0 if model.binary else None, refine=None if additive_only else refine
+        coverage,
+        n_effects,
+        additive_only,
+        1.0 if model.binary else None,
+        refine=None if additive_only else refine,
     )
     region = region_of(cohort, columns)
     reader = RegionReader(cohort, model.rows, region.columns, model.chromosome(region.chrom))

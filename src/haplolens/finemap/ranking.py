@@ -54,10 +54,14 @@ def prioritise(
     Findings
         Complete tables; columns that other evidence fills (attribution, nearest_gene ...) are empty.
     """
-    finemapping = replace(finemapping, pip=as_written(finemapping.pip), pip_susie=as_written(finemapping.pip_susie))
+    finemapping = replace(
+        finemapping, pip=as_written(finemapping.pip), pip_susie=as_written(finemapping.pip_susie)
+    )
     sets = _number_sets(finemapping)
     learned = {
-        "encoding_prior": dict(zip(EFFECT_MODES[:4], finemapping.learned.encoding_prior.tolist(), strict=True)),
+        "encoding_prior": dict(
+            zip(EFFECT_MODES[:4], finemapping.learned.encoding_prior.tolist(), strict=True)
+        ),
         "inflation": finemapping.inflation,
         "expected_quiet_causes": finemapping.quiet_causes,
         "region_p": finemapping.region_p,
@@ -120,7 +124,8 @@ def _variants_table(
             "p_value": association["p_additive"], "beta": association["beta_additive"],
             "se": association["se_additive"], "p_any_encoding": association["p_any_encoding"],
             "effect_mode": np.where(np.isnan(pip), "", np.array(EFFECT_MODES, object)[found.mode]),
-            "pip": pip, "pip_susie": found.pip_susie, "pip_deconvolved": np.where(found.refined, pip, np.nan), "attribution": np.nan,
+            "pip": pip, "pip_susie": found.pip_susie,
+            "pip_deconvolved": np.where(found.refined, pip, np.nan), "attribution": np.nan,
             "attribution_sd": np.nan,
             "q_value": benjamini_hochberg(association["p_any_encoding"].to_numpy(float)),
             "n": association["n"], "a1_freq": frequency, "consensus": np.nan, "nearest_gene": "",

@@ -1,0 +1,296 @@
+"""Problems: regions of a world as fine-mapping sees them, with the truth beside them.
+
+A trait is made at the level of what fine-mapping reads. Given the genotypes, X'y of a study of n people is normal
+with mean X'g and covariance sigma2 X'X, so a study of 50,000 people with exactly the LD of 2,000 costs what one of
+2,000 does, and g may be anything: four modes of action, pairs, a background of small effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from haplolens.data.architecture import acting_carriers
+from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS
+from haplolens.deconvolve.features import SWAPPED
+from haplolens.deconvolve.sources import MAX_PEOPLE, People, Source, draw_coalescent, draw_people
+from haplolens.deconvolve.worlds import MAX_CAUSES, MIN_MAF, World
+from haplolens.finemap.encodings import EncodedColumns, IndicatorMoments, encode, encode_additive
+from haplolens.finemap.posterior import RegionTrait
+
+MIN_CARRIERS = 20
+"""Samples with, and without, the genotype through which a cause acts."""
+PROXY_R2 = 0.8
+"""A typed variant in more LD than this with a hidden cause is accepted in its place."""
+COALESCENT_SHARE = 0.3
+"""Share of windows on simulated genealogies."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What causes a trait in a region.
+
+    Parameters
+    ----------
+    causes
+        For each cause the positions that are accepted for it: itself, or the friends of one that is hidden.
+    modes
+        (C,) mode relative to ALT; -1 where it cannot be known (pairs, hidden).
+    complete
+        Every cause was typed.
+    known
+        Every cause was typed or has a friend that is: a region without is of no use to learn from.
+    """
+
+    causes: list[np.ndarray]
+    modes: np.ndarray
+    complete: bool
+    known: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A region as fine-mapping sees it, and the truth. Problems with the same ``window`` share their genotypes."""
+
+    columns: EncodedColumns
+    trait: RegionTrait
+    truth: Truth
+    window: int
+    source: str
+    place: str
+
+
+def draw_problems(
+    world: World,
+    sources: Sequence[Source],
+    sizes: np.ndarray,
+    n_traits: int,
+    rng: np.random.Generator,
+    *,
+    only: bool = False,
+) -> list[Problem]:
+    """``n_traits`` traits on each of some windows.
+
+    Parameters
+    ----------
+    sizes
+        Variants wanted in each window; those at the end of a chromosome get fewer.
+    only
+        Real genotypes only; else some windows are of simulated genealogies.
+    """
+    made = []
+    for window, size in enumerate(sizes):
+        name, study, panel = _draw_window(world, sources, int(size), only, rng)
+        if study is not None:
+            made += _plant(world, _Window(world, name, study, panel, rng), n_traits, window, rng)
+    return made
+
+
+def _draw_window(
+    world: World, sources: Sequence[Source], size: int, only: bool, rng: np.random.Generator
+) -> tuple[str, People | None, People | None]:
+    n_people = min(world.n, MAX_PEOPLE)
+    wanted = int(size * 1.25) + 2  # some are rare
+    how = (wanted, n_people, world.panel, world.other)
+    if not sources or (not only and rng.random() < COALESCENT_SHARE):
+        name, (study, panel) = "coalescent", draw_coalescent(*how, rng)
+    else:
+        source = sources[rng.choice(len(sources), p=_weights(sources))]
+        name, (study, panel) = source.name, draw_people(source, *how, rng)
+    common = study.maf >= MIN_MAF
+    if panel is not None:
+        common &= panel.maf >= MIN_MAF
+    kept = np.flatnonzero(common)[:size]
+    if len(kept) < 2:
+        return name, None, None
+    return name, study.take(kept), None if panel is None else panel.take(kept)
+
+
+def _weights(sources: Sequence[Source]) -> np.ndarray:
+    """Share of each source: more where there are more stretches to cut windows from."""
+    size = np.array([np.sqrt(len(np.unique(s.stretch)) + s.calls.shape[0] / 2000) for s in sources])
+    return size / size.sum()
+
+
+class _Window:
+    """One window of a world: what all of its traits share."""
+
+    def __init__(
+        self, world: World, name: str, study: People, panel: People | None, rng: np.random.Generator
+    ):
+        self.name, self.place, n_here = name, study.place, study.het.shape[1]
+        self.n = n_here if world.binary else max(world.n, n_here) if study.root is None else n_here
+        self.copies = (self.n - 1.0) / (n_here - 1.0)
+        typed = np.ones(len(study.het), bool)
+        if world.hidden:
+            typed[rng.choice(len(typed), max(len(typed) // 8, 1), replace=False)] = False
+            typed = typed if typed.sum() >= 2 else ~typed
+        self.typed = typed
+        self.raw = np.stack([study.het, study.hom])  # (2, V, N)
+        centred = self.raw - self.raw.mean(axis=2, keepdims=True)
+        self.rows = centred if study.root is None else (centred @ study.root)
+        if study.root is not None:
+            self.rows = self.rows - self.rows.mean(axis=2, keepdims=True)
+        self.counts = (
+            np.stack([(self.raw[0] + self.raw[1] < 0.5), self.raw[0] > 0.5, self.raw[1] > 0.5]).sum(axis=2).T
+        )
+        self.maf, self.min_maf = study.maf, world.min_maf
+        self.minor_is_ref = (self.raw[0] + 2 * self.raw[1]).mean(axis=1) > 1.0
+        self.own = _measured(self.rows[:, typed], centred[:, typed], self.raw[:, typed], self.copies)
+        self.panel = None
+        if panel is not None:
+            raw = np.stack([panel.het, panel.hom])[:, typed]
+            centred = raw - raw.mean(axis=2, keepdims=True)
+            self.panel = _measured(centred, centred, raw, (self.n - 1.0) / (raw.shape[2] - 1.0), world.shrink)
+        self.panel_size = 0 if panel is None else panel.het.shape[1]
+
+    def able(self, mode: int) -> np.ndarray:
+        """Positions that may act in a mode; untyped ones too."""
+        carriers = acting_carriers(self.counts, ENCODINGS[mode], self.minor_is_ref) * self.copies
+        return np.flatnonzero((carriers >= MIN_CARRIERS) & (self.maf >= self.min_maf))
+
+    def acting(self, variant: int, mode: int) -> np.ndarray:
+        """(N,) whitened, centred encoding of the minor allele."""
+        het, hom = self.rows[:, variant]
+        weight = ENCODING_WEIGHTS[mode]
+        if self.minor_is_ref[variant]:  # dominant in REF is recessive in ALT with the other sign
+            weight = ENCODING_WEIGHTS[SWAPPED[mode]]
+        return weight[0] * het + weight[1] * hom
+
+    def accepted(self, variant: int) -> np.ndarray:
+        """Positions among typed variants that stand for a cause."""
+        where = np.cumsum(self.typed) - 1
+        if self.typed[variant]:
+            return where[[variant]]
+        dosage = self.rows[0] + 2 * self.rows[1]
+        norm = np.maximum((dosage**2).sum(axis=1), 1e-9)
+        r2 = (dosage @ dosage[variant]) ** 2 / (norm * norm[variant])
+        return where[np.flatnonzero(self.typed & (r2 >= PROXY_R2))]
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Gram matrix of the indicators, and moments, at the size of the study."""
+
+    gram: np.ndarray
+    moments: IndicatorMoments
+
+
+def _measured(
+    rows: np.ndarray, centred: np.ndarray, raw: np.ndarray, copies: float, shrink: float = 0.0
+) -> _Measured:
+    flat = rows.reshape(-1, rows.shape[2])
+    gram = (flat @ flat.T) * np.float32(copies)
+    if shrink:
+        n_variants = len(flat) // 2
+        own = np.tile(np.eye(n_variants, dtype=bool), (2, 2))
+        gram = np.where(own, gram, gram * np.float32(1.0 - shrink))
+    spread = np.einsum("avn,bvn->vab", centred, centred).astype(float) * copies
+    total = raw.sum(axis=2).T.astype(float) * copies
+    return _Measured(gram, IndicatorMoments(total, spread, round(raw.shape[2] * copies)))
+
+
+def _plant(
+    world: World, window: _Window, n_traits: int, number: int, rng: np.random.Generator
+) -> list[Problem]:
+    """Traits on one window; their noise is drawn together."""
+    drawn = [_draw_causes(world, window, rng) for _ in range(n_traits)]
+    genetic = np.stack([g for g, _, _ in drawn], axis=1)  # (N, T)
+    share = np.array([h2 for _, h2, _ in drawn])
+    n_here, n_variants = window.rows.shape[2], window.rows.shape[1]
+    noise = rng.normal(size=genetic.shape) * np.sqrt(1.0 - share)
+    if world.binary:
+        liability = genetic + noise
+        y = (liability > np.quantile(liability, 1.0 - world.prevalence, axis=0)).astype(float)
+        y = (y - y.mean(axis=0)) / np.maximum(y.std(axis=0), 1e-9)
+        yty = np.full(n_traits, n_here - 1.0)
+    else:
+        y = window.copies * genetic + np.sqrt(window.copies) * noise
+        residual = (1.0 - share) * rng.chisquare(window.n - 1.0, n_traits)
+        yty = window.copies * (genetic**2).sum(axis=0) + residual
+        yty += 2.0 * np.sqrt(window.copies) * (genetic * noise).sum(axis=0)
+    flat = window.rows.reshape(-1, n_here)
+    products = (flat @ y.astype(np.float32)).astype(float).reshape(2, n_variants, n_traits)[:, window.typed]
+    trait = RegionTrait(0.0, float(window.n), 1.0 if world.binary else None, window.panel_size or None)
+    build = _Builder(world, window)
+    return [
+        Problem(
+            build(products[:, :, t], float(yty[t])),
+            replace(trait, yty=float(yty[t])),
+            drawn[t][2],
+            number,
+            window.name,
+            window.place,
+        )
+        for t in range(n_traits)
+    ]
+
+
+class _Builder:
+    """Columns of each trait of a window; what does not depend on the trait is made once."""
+
+    def __init__(self, world: World, window: _Window) -> None:
+        self.n = float(window.n)
+        self.additive_only = world.additive_only
+        self.own = self._encode(window.own)
+        self.ld = self.own if window.panel is None else self._encode(window.panel)
+
+    def _encode(self, measured: _Measured) -> EncodedColumns:
+        v = len(measured.gram) // 2
+        if not self.additive_only:
+            return encode(measured.gram, np.zeros(2 * v), measured.moments, self.n)
+        blocks = measured.gram.reshape(2, v, 2, v)
+        weight = ENCODING_WEIGHTS[0].astype(np.float32)
+        dosages = np.einsum("a,avbw,b->vw", weight, blocks, weight)
+        return encode_additive(dosages, np.zeros(v), measured.moments, self.n)
+
+    def __call__(self, products: np.ndarray, yty: float) -> EncodedColumns:
+        """From (2, V) X'y of the indicators; scores keep the study's own standard even with the panel's LD."""
+        weights = ENCODING_WEIGHTS[: len(self.own.factor)]
+        xty = (weights @ products) * self.own.factor
+        return replace(self.ld, xty=np.where(self.ld.factor > 0, xty, 0.0).ravel())
+
+
+def _draw_causes(world: World, window: _Window, rng: np.random.Generator) -> tuple[np.ndarray, float, Truth]:
+    """Genetic part (N,) of a trait of variance 1, its share of that variance, and the truth."""
+    n_causes = int(rng.choice(MAX_CAUSES + 1, p=world.count))
+    modes = rng.choice(4, n_causes, p=world.modes)
+    chosen: list[int] = []
+    parts, told = [], []
+    paired = n_causes >= 2 and rng.random() < world.pairs
+    for k, mode in enumerate(modes):
+        able = np.setdiff1d(window.able(int(mode)), chosen)
+        hidden = rng.random() < world.hidden
+        fitting = able[window.typed[able] != hidden]
+        if not len(fitting):
+            continue
+        variant = int(rng.choice(fitting))
+        x = window.acting(variant, int(mode))
+        if paired and k == 1 and chosen:
+            x = parts[0] * x if window.copies else x
+            x = x - x.mean()
+        scale = x.std()
+        if scale < 1e-6:
+            continue
+        chosen.append(variant)
+        parts.append(x / scale)
+        of_alt = SWAPPED[mode] if window.minor_is_ref[variant] else mode
+        told.append(-1 if paired and k < 2 else int(of_alt))
+    if paired and len(parts) >= 2:  # the first only shows through the second
+        parts[0] = parts[0] * rng.choice([0.0, 0.7])
+    h2 = rng.uniform(*world.ncp, len(parts)) / window.n
+    h2 *= min(1.0, 0.8 / max(h2.sum(), 1e-9))
+    genetic = np.zeros(window.rows.shape[2])
+    for part, share in zip(parts, h2, strict=True):
+        genetic += rng.choice([-1.0, 1.0]) * np.sqrt(share) * part
+    if world.background:
+        dosage = window.rows[0] + 2 * window.rows[1]
+        small = rng.normal(size=len(dosage)) @ (dosage / np.maximum(dosage.std(axis=1, keepdims=True), 1e-6))
+        genetic += small / max(small.std(), 1e-9) * np.sqrt(min(world.background / window.n, 0.1))
+    causes = [window.accepted(variant) for variant in chosen]
+    complete = bool(window.typed[chosen].all()) if chosen else True
+    modes_told = np.array([m if window.typed[v] else -1 for m, v in zip(told, chosen, strict=True)], int)
+    truth = Truth(causes, modes_told, complete, all(len(found) for found in causes))
+    return genetic, float(min(genetic.var(), 0.9)), truth
