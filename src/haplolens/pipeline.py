@@ -28,11 +28,10 @@ from haplolens.data.blocks import tile_blocks
 from haplolens.data.cohort import Cohort
 from haplolens.data.findings import Findings, RegionView
 from haplolens.data.genotypes import ENCODINGS
-from haplolens.data.select import inside
 from haplolens.finemap.finemap import fine_map
 from haplolens.finemap.posterior import Refine
 from haplolens.finemap.ranking import prioritise
-from haplolens.finemap.regions import Region, region_of
+from haplolens.finemap.regions import named_regions
 from haplolens.io.checkpoint import Checkpoint, State
 from haplolens.limits import check_limits
 from haplolens.parallel import Progress
@@ -129,7 +128,7 @@ def identify(
     )
     reporter, checkpoint = reporter or Reporter(), checkpoint or Checkpoint(None)
     shared: dict[str, Any] = {}
-    named = _loci(cohort, loci)
+    named = named_regions(cohort, [loci] if isinstance(loci, str) else loci) or None
     refine = deconvolver(posterior)
     if condition:
         find_variants(cohort, condition)
@@ -249,18 +248,6 @@ def _describe(model: NullModel, association: pd.DataFrame, summary: dict) -> dic
         "structure": {"kind": model.structure, "h2": model.h2, "reason": model.reason},
         "prior": summary["finemapping"]["encoding_prior"],
     }
-
-
-def _loci(cohort: Cohort, loci: Sequence[str]) -> list[Region] | None:
-    """The regions that the user named, in the order of the genome; those that overlap become one. None: none named."""
-    named = [np.flatnonzero(inside(cohort, [place])) for place in ([loci] if isinstance(loci, str) else loci)]
-    merged: list[np.ndarray] = []
-    for columns in sorted(named, key=lambda columns: int(columns[0])):
-        if merged and columns[0] <= merged[-1][-1]:
-            merged[-1] = np.union1d(merged[-1], columns)
-        else:
-            merged.append(columns)
-    return [region_of(cohort, columns) for columns in merged] or None
 
 
 def _plain(value: Any) -> Any:
