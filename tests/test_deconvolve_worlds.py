@@ -64,7 +64,7 @@ def test_problems__hidden_causes_are_told_by_their_friends():
 
 def test_problems__scores_of_a_panel_are_the_studys_own():
     rng = np.random.default_rng(5)
-    world = _world(rng, panel=300, other=True, shrink=0.0, ncp=(60.0, 60.1))
+    world = _world(rng, panel=300, other=True, ncp=(60.0, 60.1))
     problems = draw_problems(world, [], np.full(20, 30), 2, rng)
     z2 = [_z2(p)[0, p.truth.causes[0][0]] for p in problems if p.truth.causes]
     assert abs(np.mean(z2) - 60.0) < 10.0

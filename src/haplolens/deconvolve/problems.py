@@ -19,6 +19,7 @@ from haplolens.deconvolve.sources import MAX_PEOPLE, People, Source, draw_coales
 from haplolens.deconvolve.worlds import MAX_CAUSES, MIN_MAF, World
 from haplolens.finemap.encodings import EncodedColumns, IndicatorMoments, encode, encode_additive
 from haplolens.finemap.posterior import RegionTrait
+from haplolens.finemap.summary import columns_from_scores, shrink_of_panel, trait_of_scores
 
 MIN_CARRIERS = 20
 """Samples with, and without, the genotype through which a cause acts."""
@@ -97,7 +98,8 @@ def _draw_window(
     if not sources or (not only and rng.random() < COALESCENT_SHARE):
         name, (study, panel) = "coalescent", draw_coalescent(*how, rng)
     else:
-        source = sources[rng.choice(len(sources), p=_weights(sources))]
+        weight = np.array([source.weight for source in sources])
+        source = sources[rng.choice(len(sources), p=weight / weight.sum())]
         name, (study, panel) = source.name, draw_people(source, *how, rng)
     common = study.maf >= MIN_MAF
     if panel is not None:
@@ -106,12 +108,6 @@ def _draw_window(
     if len(kept) < 2:
         return name, None, None
     return name, study.take(kept), None if panel is None else panel.take(kept)
-
-
-def _weights(sources: Sequence[Source]) -> np.ndarray:
-    """Share of each source: more where there are more stretches to cut windows from."""
-    size = np.array([np.sqrt(len(np.unique(s.stretch)) + s.calls.shape[0] / 2000) for s in sources])
-    return size / size.sum()
 
 
 class _Window:
@@ -139,12 +135,11 @@ class _Window:
         self.maf, self.min_maf = study.maf, world.min_maf
         self.minor_is_ref = (self.raw[0] + 2 * self.raw[1]).mean(axis=1) > 1.0
         self.own = _measured(self.rows[:, typed], centred[:, typed], self.raw[:, typed], self.copies)
-        self.panel = None
+        self.panel: _Measured | None = None
         if panel is not None:
             raw = np.stack([panel.het, panel.hom])[:, typed]
             centred = raw - raw.mean(axis=2, keepdims=True)
-            self.panel = _measured(centred, centred, raw, (self.n - 1.0) / (raw.shape[2] - 1.0), world.shrink)
-        self.panel_size = 0 if panel is None else panel.het.shape[1]
+            self.panel = _measured(centred, centred, raw, 1.0)
 
     def able(self, mode: int) -> np.ndarray:
         """Positions that may act in a mode; untyped ones too."""
@@ -178,15 +173,9 @@ class _Measured:
     moments: IndicatorMoments
 
 
-def _measured(
-    rows: np.ndarray, centred: np.ndarray, raw: np.ndarray, copies: float, shrink: float = 0.0
-) -> _Measured:
+def _measured(rows: np.ndarray, centred: np.ndarray, raw: np.ndarray, copies: float) -> _Measured:
     flat = rows.reshape(-1, rows.shape[2])
     gram = (flat @ flat.T) * np.float32(copies)
-    if shrink:
-        n_variants = len(flat) // 2
-        own = np.tile(np.eye(n_variants, dtype=bool), (2, 2))
-        gram = np.where(own, gram, gram * np.float32(1.0 - shrink))
     spread = np.einsum("avn,bvn->vab", centred, centred).astype(float) * copies
     total = raw.sum(axis=2).T.astype(float) * copies
     return _Measured(gram, IndicatorMoments(total, spread, round(raw.shape[2] * copies)))
@@ -213,44 +202,56 @@ def _plant(
         yty += 2.0 * np.sqrt(window.copies) * (genetic * noise).sum(axis=0)
     flat = window.rows.reshape(-1, n_here)
     products = (flat @ y.astype(np.float32)).astype(float).reshape(2, n_variants, n_traits)[:, window.typed]
-    trait = RegionTrait(0.0, float(window.n), 1.0 if world.binary else None, window.panel_size or None)
     build = _Builder(world, window)
     return [
-        Problem(
-            build(products[:, :, t], float(yty[t])),
-            replace(trait, yty=float(yty[t])),
-            drawn[t][2],
-            number,
-            window.name,
-            window.place,
-        )
+        Problem(*build(products[:, :, t], float(yty[t])), drawn[t][2], number, window.name, window.place)
         for t in range(n_traits)
     ]
 
 
 class _Builder:
-    """Columns of each trait of a window; what does not depend on the trait is made once."""
+    """Columns and trait as fine-mapping reads them, from genotypes or from scores and a panel."""
 
     def __init__(self, world: World, window: _Window) -> None:
-        self.n = float(window.n)
-        self.additive_only = world.additive_only
-        self.own = self._encode(window.own)
-        self.ld = self.own if window.panel is None else self._encode(window.panel)
+        self.window, self.n = window, float(window.n)
+        self.binary, self.additive_only = world.binary, world.additive_only
+        self.columns = self._encode() if window.panel is None else None  # what its traits share
 
-    def _encode(self, measured: _Measured) -> EncodedColumns:
-        v = len(measured.gram) // 2
+    def _encode(self) -> EncodedColumns:
+        own = self.window.own
+        v = len(own.gram) // 2
         if not self.additive_only:
-            return encode(measured.gram, np.zeros(2 * v), measured.moments, self.n)
-        blocks = measured.gram.reshape(2, v, 2, v)
+            return encode(own.gram, np.zeros(2 * v), own.moments, self.n)
         weight = ENCODING_WEIGHTS[0].astype(np.float32)
-        dosages = np.einsum("a,avbw,b->vw", weight, blocks, weight)
-        return encode_additive(dosages, np.zeros(v), measured.moments, self.n)
+        dosages = np.einsum("a,avbw,b->vw", weight, own.gram.reshape(2, v, 2, v), weight)
+        return encode_additive(dosages, np.zeros(v), own.moments, self.n)
 
-    def __call__(self, products: np.ndarray, yty: float) -> EncodedColumns:
-        """From (2, V) X'y of the indicators; scores keep the study's own standard even with the panel's LD."""
-        weights = ENCODING_WEIGHTS[: len(self.own.factor)]
-        xty = (weights @ products) * self.own.factor
-        return replace(self.ld, xty=np.where(self.ld.factor > 0, xty, 0.0).ravel())
+    def __call__(self, products: np.ndarray, yty: float) -> tuple[EncodedColumns, RegionTrait]:
+        """From (2, V) X'y of the study's indicators."""
+        weights = ENCODING_WEIGHTS[: 1 if self.additive_only else 4]
+        if self.columns is None:
+            return self._from_scores(weights, products, yty)
+        xty = (weights @ products) * self.columns.factor
+        return replace(self.columns, xty=xty.ravel()), RegionTrait(yty, self.n, 1.0 if self.binary else None)
+
+    def _from_scores(
+        self, weights: np.ndarray, products: np.ndarray, yty: float
+    ) -> tuple[EncodedColumns, RegionTrait]:
+        """What `finemap.summary` makes of a study's z-scores and a panel."""
+        panel, spread = self.window.panel, self.window.own.moments.spread
+        assert panel is not None
+        norm = np.einsum("ei,vij,ej->ev", weights, spread, weights)
+        varies = norm > 1e-9 * self.n
+        r = (weights @ products) / np.sqrt(np.where(varies, norm, np.inf) * yty)
+        z = np.where(varies, r * np.sqrt((self.n - 2.0) / (1.0 - np.clip(r, -0.999, 0.999) ** 2)), np.nan)
+        het, hom, both = spread[:, 0, 0], spread[:, 1, 1], spread[:, 0, 1]
+        proper = (het > 0) & (hom > 0) & (both**2 < 0.999 * het * hom)
+        within = None if self.additive_only else np.where(proper[:, None, None], spread, np.nan)
+        people = panel.moments.n_samples
+        columns = columns_from_scores(
+            z, self.n, panel.gram, panel.moments, shrink=shrink_of_panel(people), within=within
+        )
+        return columns, trait_of_scores(self.n, panel=people)
 
 
 def _draw_causes(world: World, window: _Window, rng: np.random.Generator) -> tuple[np.ndarray, float, Truth]:

@@ -47,6 +47,8 @@ class Source:
         (V,) Morgans to the variant before, for haplotypes.
     population
         (N,) int.
+    weight
+        Share of the windows, against other sources.
     root
         (N, N) float32, inverse square root of the covariance of relatives; None: unrelated.
     """
@@ -57,6 +59,7 @@ class Source:
     haplotypes: np.ndarray | None
     jumps: np.ndarray | None
     population: np.ndarray
+    weight: float
     root: np.ndarray | None
 
 
@@ -143,6 +146,7 @@ def _source(name: str, cohort: Cohort, entry: dict, data: Path, rng: np.random.G
         cohort.genotypes.read_haplotypes(slice(None)) if phased else None,
         switch_rates(cohort.variants) * GENERATIONS if phased else None,
         _populations(cohort, entry, data),
+        float(entry.get("weight", 4.0)),
         _whitening_root(cohort) if entry.get("related") else None,
     )
 

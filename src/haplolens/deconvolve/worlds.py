@@ -42,8 +42,6 @@ class World:
         Chance that a cause is not typed.
     panel, other
         People of the panel that LD comes from (0: the study's own), and whether they are of another population.
-    shrink
-        How far the panel's LD is pulled to 0.
     additive_only
         Only additive scores are known.
     """
@@ -60,7 +58,6 @@ class World:
     hidden: float
     panel: int
     other: bool
-    shrink: float
     additive_only: bool
 
     @property
@@ -92,7 +89,6 @@ def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
         hidden=float(rng.choice([0.0, 1.0, 0.3], p=[0.9, 0.05, 0.05])),
         panel=0 if binary or n_samples else panel,
         other=rng.random() < 0.4,
-        shrink=float(rng.uniform(0.0, 0.2)),
         additive_only=rng.random() < (0.4 if panel else 0.05),
     )
 
