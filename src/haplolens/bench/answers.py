@@ -55,7 +55,7 @@ def code_of(rooms: tuple[str, ...]) -> str:
         files += [
             path
             for path in (root / room).rglob("*")
-            if path.suffix in (".py", ".toml", ".onnx", ".safetensors")
+            if path.suffix in (".py", ".toml", ".json", ".onnx", ".safetensors")
         ]
     digest = hashlib.sha256()
     for path in sorted(files):

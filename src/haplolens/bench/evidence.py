@@ -37,6 +37,7 @@ class Evidence:
 
     def __init__(self, window: Window) -> None:
         self.window = window
+        self._last: tuple[PlantedTrait, tuple[np.ndarray, np.ndarray]] | None = None
 
     @cached_property
     def raw(self) -> np.ndarray:
@@ -57,20 +58,27 @@ class Evidence:
         """(2V, N) indicators as the null model of the trait sees them."""
         if self.window.rotation is None:
             return self._centred
-        return whiten(self._rotated, self.window.rotation.weigh(trait.y))
+        return whiten(self._rotated, self._turned(trait)[1])
 
     @cached_property
     def _centred(self) -> np.ndarray:
         rows = self.raw.reshape(-1, self.window.n_samples)
         return rows - rows.mean(axis=1, keepdims=True)
 
+    def _turned(self, trait: PlantedTrait) -> tuple[np.ndarray, np.ndarray]:
+        """(2, N) intercept and trait in the basis of the kinship, and (N,) its weights; kept for the last trait."""
+        if self._last is None or self._last[0] is not trait:
+            assert self.window.rotation is not None
+            rotated = self.window.rotation.rotate(trait.y[None])
+            self._last = trait, (rotated, self.window.rotation.weigh(rotated))
+        return self._last[1]
+
     def y(self, trait: PlantedTrait) -> np.ndarray:
         """(N,) the trait as its null model sees it, of variance 1."""
         if self.window.rotation is None:
             y = trait.y - trait.y.mean()
         else:
-            rotated = self.window.rotation.rotate(trait.y[None])
-            y = whiten(rotated, self.window.rotation.weigh(trait.y))[0]
+            y = whiten(*self._turned(trait))[0]
         return y / np.sqrt(y @ y / (len(y) - 1))
 
     def dosages(self, trait: PlantedTrait) -> np.ndarray:

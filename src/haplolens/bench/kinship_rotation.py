@@ -41,15 +41,15 @@ class Rotation:
         """(k, N) rows in the basis of the kinship, after one row for the intercept: (1 + k, N)."""
         return np.vstack([np.ones(len(self.values)), rows]) @ self.basis
 
-    def weigh(self, y: np.ndarray) -> np.ndarray:
-        """(N,) what rotated rows are multiplied by to be white, at the REML ratio of the trait y (N,)."""
-        one, rotated = self.rotate(y[None])
+    def weigh(self, turned: np.ndarray) -> np.ndarray:
+        """(N,) what rotated rows are multiplied by to be white, at the REML ratio of a trait: `rotate` of it, (2, N)."""
+        one, rotated = turned
 
         def loss(log_ratio: float) -> float:
             variance = np.exp(log_ratio) * self.values + 1.0
             a, b, c = (np.sum(p / variance) for p in (one * one, one * rotated, rotated * rotated))
             rest = c - b * b / a
-            return float(np.log(variance).sum() + np.log(a) + (len(y) - 1) * np.log(rest))
+            return float(np.log(variance).sum() + np.log(a) + (len(one) - 1) * np.log(rest))
 
         best = minimize_scalar(loss, bounds=LOG_RATIO_RANGE, method="bounded").x
         return 1.0 / np.sqrt(np.exp(best) * self.values + 1.0)
