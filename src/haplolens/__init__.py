@@ -27,6 +27,8 @@ _HOME = {
     "export_findings": "io.export",
     "simulate_files": "planting",
     "run_bench": "bench.records",
+    "train_deconvolver": "deconvolve.making",
+    "adapt_deconvolver": "deconvolve.making",
     "demo": "showcase",
     "doctor": "checkup",
     # nouns
@@ -60,6 +62,7 @@ _HOME = {
     "find_regions": "finemap.regions",
     "fine_map": "finemap.finemap",
     "prioritise": "finemap.ranking",
+    "Deconvolver": "deconvolve.inference",
     # planted causes
     "Architecture": "data.simulate",
     "simulate_trait": "data.simulate",
