@@ -121,7 +121,7 @@ def test_susie_inf__gives_many_small_effects_to_the_background():
     x, n = _sums(n=900, v=41, seed=5)
     rng = np.random.default_rng(2)
     taus = []
-    for _ in range(12):
+    for _ in range(6):
         y = x.T @ rng.normal(size=41) * np.sqrt(0.4 / 41) + np.sqrt(0.6) * rng.normal(size=n)
         y = y - y.mean()
         taus.append(fit_susie_inf(Spectrum.of(x @ x.T), x @ y, float(y @ y), float(n)).tau2)

@@ -42,7 +42,7 @@ class Rotation:
         return np.vstack([np.ones(len(self.values)), rows]) @ self.basis
 
     def weigh(self, turned: np.ndarray) -> np.ndarray:
-        """(N,) what rotated rows are multiplied by to be white, at the REML ratio of a trait: `rotate` of it, (2, N)."""
+        """(N,) what rotated rows are multiplied by to be white, at the REML ratio of a trait, (2, N) `rotate` of it."""
         one, rotated = turned
 
         def loss(log_ratio: float) -> float:
