@@ -3,19 +3,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from finemap_windows import window
+from finemap_windows import reader, trait, window
 from haplolens.data.genotypes import ENCODING_WEIGHTS
 from haplolens.deconvolve.calibration import reliability
-from haplolens.deconvolve.problems import PROXY_R2, draw_problems
-from haplolens.deconvolve.sources import draw_coalescent, held_out, open_sources
+from haplolens.deconvolve.features import read_inputs
+from haplolens.deconvolve.problems import PROXY_R2, _Builder, _Window, draw_problems
+from haplolens.deconvolve.sources import People, draw_coalescent, held_out, open_sources
 from haplolens.deconvolve.worlds import draw_world
+from haplolens.finemap.posterior import fit_variants
+from haplolens.finemap.priors import FLAT, NOTHING_LEARNED
+from haplolens.finemap.region_data import read_region
 from haplolens.io.pgen import write_store
 
 
 def _world(rng, **changes):
     plain = {
         "n": 2500, "binary": False, "count": np.eye(7)[1], "modes": np.eye(4)[0], "ncp": (200.0, 201.0), "pairs": 0.0,
-        "background": 0.0, "hidden": 0.0, "panel": 0, "additive_only": False, "min_maf": 0.1,
+        "background": 0.0, "hidden": 0.0, "panel": 0, "additive_only": False, "min_maf": 0.1, "quiet": False,
     }  # fmt: skip
     return replace(draw_world(rng), **plain | changes)
 
@@ -80,6 +84,43 @@ def test_problems__the_same_seed_is_the_same_problem():
         np.testing.assert_array_equal(one.columns.xty, two.columns.xty)
 
 
+def test_problems__a_region_is_read_as_fine_mapping_reads_it():
+    rng = np.random.default_rng(7)
+    cohort = window(301, 33, seed=6)
+    calls = cohort.genotypes.read(slice(None))
+    y = trait(calls[np.abs(calls.mean(axis=1) - 1).argmin()], 0.1, seed=2)
+    y = (y - y.mean()) / y.std(ddof=1)
+    world = _world(rng, n=301)
+    own = _Window(world, "own", People.of(calls), None, rng)
+    products = (own.rows.reshape(-1, 301) @ y).reshape(2, 33)
+    columns, told = _Builder(world, own)(products, float(y @ y))
+    data = read_region(reader(cohort, y), y)
+    both = [
+        read_inputs(c, t, fit_variants(c, t, FLAT), NOTHING_LEARNED, 0.5)
+        for c, t in ((columns, told), (data.columns, data.trait))
+    ]
+    for name in ("variants", "pairs", "slots", "start", "modes", "context"):
+        np.testing.assert_allclose(*(getattr(one, name) for one in both), atol=2e-3, err_msg=name)
+
+
+def test_problems__quiet_worlds_are_looked_at_where_there_is_signal():
+    rng = np.random.default_rng(11)
+    quiet = _world(rng, quiet=True, count=np.array([0.9, 0.1, 0, 0, 0, 0, 0]), ncp=(60.0, 60.1))
+    problems = draw_problems(quiet, [], np.full(6, 30), 2, rng)
+    with_cause = np.mean([bool(p.truth.causes) for p in problems])
+    assert with_cause > 0.5
+
+
+def test_problems__case_control_of_any_size_is_a_score_statistic():
+    rng = np.random.default_rng(8)
+    world = _world(rng, n=9000, binary=True, prevalence=0.3, count=np.eye(7)[0])
+    problems = draw_problems(world, [], np.full(8, 30), 2, rng)
+    assert all(p.trait.residual_variance == 1.0 for p in problems)
+    z2 = np.concatenate([_z2(p)[0] for p in problems])
+    assert 0.6 < z2.mean() < 1.5
+    assert all(abs(p.trait.n - 9000) <= 1000 for p in problems)
+
+
 def test_coalescent__another_population_has_other_frequencies():
     rng = np.random.default_rng(2)
     apart = {}
@@ -90,12 +131,12 @@ def test_coalescent__another_population_has_other_frequencies():
 
 
 def test_sources__own_files_are_split_and_never_overlap(tmp_path):
-    cohort = window(90, 50, seed=4)
+    cohort = window(90, 150, seed=4)
     write_store(cohort, tmp_path / "own")
     path = tmp_path / "own.pgen"
     train, test = (open_sources(None, [path], test=test) for test in (False, True))
-    assert train[0].calls.shape == (40, 90)
-    assert test[0].calls.shape == (10, 90)
+    assert train[0].calls.shape == (120, 90)
+    assert test[0].calls.shape == (30, 90)
     both = np.concatenate([train[0].calls, test[0].calls])
     np.testing.assert_array_equal(both, cohort.genotypes.read(slice(None)))
 

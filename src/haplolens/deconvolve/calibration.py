@@ -30,7 +30,9 @@ class Bin:
 def reliability(
     pips: Sequence[np.ndarray], truth: Sequence[np.ndarray], groups: Sequence[object], seed: int = 0
 ) -> list[Bin]:
-    """Reliability table; intervals by bootstrap over ``groups``, simultaneous over the bins (Bonferroni).
+    """Reliability table, without bins that nothing falls into.
+
+    Intervals are by bootstrap over ``groups``, simultaneous over the bins (Bonferroni).
 
     Parameters
     ----------
@@ -52,16 +54,17 @@ def reliability(
     drawn = drawn.reshape(RESAMPLES, n_bins, 3)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = drawn[:, :, 2] / drawn[:, :, 0]
-        spread = np.nanstd(share, axis=0)
+        spread = np.where(sums.sum(axis=0)[:, 0] > 0, np.nan_to_num(share).std(axis=0), 0.0)
         total = sums.sum(axis=0)
         said, seen = total[:, 1] / total[:, 0], total[:, 2] / total[:, 0]
     reach = norm.isf(0.025 / n_bins)
+    held = np.flatnonzero(total[:, 0] > 0)
     return [
         Bin(
             float(BINS[b]), float(BINS[b + 1]), float(said[b]), float(seen[b]),
             float(seen[b] - reach * spread[b]), float(seen[b] + reach * spread[b]), int(total[b, 0]),
         )
-        for b in range(n_bins)
+        for b in held
     ]  # fmt: skip
 
 

@@ -28,6 +28,8 @@ VARIANT_FEATURES = 36
 SLOT_FEATURES = 9
 PAIR_FEATURES = 2
 CONTEXT_FEATURES = 16
+MAF_AT, LD_SCORE_AT, SURPRISE_AT, REST_AT = 22, 24, 27, slice(4, 8)
+"""Where `inference.describe` finds frequencies, LD scores, misfit of score and LD, and scores left, in a variant's."""
 SWAPPED = [0, 2, 1, 3]
 """Encodings of ALT, were REF the allele that is counted."""
 
@@ -89,7 +91,7 @@ def read_inputs(
     sign = np.where(z[0] < 0, -1.0, 1.0)
     pairs = _pairs(columns, best, sign, np.where(z[best, np.arange(n_variants)] < 0, -1.0, 1.0))
     effects = _slots_of(found)
-    start = _start(found, effects)
+    start = _start(found, effects, columns.usable)
     context = _context(columns, trait, found, learned, expected_causes, z2)
     modes = _modes(found, columns, swapped)
     return Inputs(
@@ -120,7 +122,7 @@ def _pairs(columns: EncodedColumns, best: np.ndarray, sign: np.ndarray, sign_bes
     at = np.arange(len(best))
     additive = columns.gram.correlation(at) * np.outer(sign, sign)
     if (best == 0).all():
-        return np.stack([additive, additive]).astype(np.float32)
+        return np.clip(np.stack([additive, additive]), -1.0, 1.0).astype(np.float32)
     chosen = columns.gram.correlation(best * len(best) + at) * np.outer(sign_best, sign_best)
     return np.clip(np.stack([additive, chosen]), -1.0, 1.0).astype(np.float32)
 
@@ -134,15 +136,15 @@ def _slots_of(found: VariantPosterior) -> np.ndarray:
     return slots
 
 
-def _start(found: VariantPosterior, effects: np.ndarray) -> np.ndarray:
-    """(S, 1 + V) log probabilities."""
+def _start(found: VariantPosterior, effects: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """(S, 1 + V) log probabilities; variants that cannot be used have none."""
     n_variants = found.alpha.shape[1]
     share = np.zeros((SLOTS, n_variants))
     there = effects >= 0
     share[there] = found.alpha[effects[there]]
     share[-2], share[-1] = found.further, SECOND * found.further
     used = effects != -2
-    share[used] = share[used] * (1.0 - FLOOR) + FLOOR / n_variants
+    share[used] = (share[used] * (1.0 - FLOOR) + FLOOR / n_variants) * usable
     share[used] /= np.maximum(share[used].sum(axis=1, keepdims=True), 1.0)
     none = np.maximum(1.0 - share.sum(axis=1, keepdims=True), 1e-6)
     return np.log(np.maximum(np.concatenate([none, share], axis=1), 1e-30))
@@ -250,6 +252,8 @@ def _slot_features(
     """(S, V, G)."""
     n_encodings, n_variants = columns.factor.shape
     made = np.zeros((SLOTS, n_variants, SLOT_FEATURES))
+    share = np.exp(start[:, 1:]).astype(np.float32)
+    near = (share / np.maximum(share.sum(axis=1, keepdims=True), 1e-30)) @ pairs[1] ** 2  # (S, V)
     for slot, effect in enumerate(effects):
         if effect == -2:
             continue
@@ -257,7 +261,6 @@ def _slot_features(
         z2 = (columns.xty - others) ** 2 / (columns.gram.scale * noise)
         z2 = np.where(columns.factor > 0, z2.reshape(n_encodings, n_variants), 0.0).max(axis=0)
         lead = int(start[slot, 1:].argmax())
-        share = np.exp(start[slot, 1:])
         made[slot] = np.stack(
             [
                 np.maximum(start[slot, 1:], -16.0) / 5.0 + 1.0,
@@ -265,7 +268,7 @@ def _slot_features(
                 np.maximum(z2 - z2.max(), -40.0) / 10.0,
                 pairs[0, lead],
                 pairs[1, lead],
-                (pairs[1] ** 2) @ (share / share.sum()),
+                near[slot],
                 np.full(n_variants, start[slot, 0] / 4.0 + 0.5),
                 np.full(n_variants, min(np.log1p(z2.max()) / 2.0 - 1.5, 4.0)),
                 np.full(n_variants, float(effect == -1)),

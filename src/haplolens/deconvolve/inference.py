@@ -12,16 +12,26 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from haplolens.deconvolve.features import Inputs, read_inputs
+from haplolens.deconvolve.features import (
+    LD_SCORE_AT,
+    MAF_AT,
+    REST_AT,
+    SURPRISE_AT,
+    SWAPPED,
+    Inputs,
+    read_inputs,
+)
 from haplolens.errors import InputError
-from haplolens.finemap.encodings import EncodedColumns
+from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns
 from haplolens.finemap.posterior import Refined, RegionTrait, VariantPosterior
 from haplolens.finemap.priors import Learned
 
 FEWEST, MOST = 2, 2000
 """Variants of a region that the network reads."""
 _FIELDS = ("variants", "pairs", "slots", "start", "modes", "context")
-_OF_ALT = [0, 2, 1, 3, 4]
+_OF_ALT = [*SWAPPED, UNRESOLVED]
+SAME = 0.99999
+"""Variants in more LD than this, in the additive and in their best columns, get the same answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,18 +63,25 @@ class Familiar:
         """Why a region is unlike those of training; empty where it is not."""
         outside = np.flatnonzero((described < self.low) | (described > self.high))
         if len(outside):
-            return f"{self.names[outside[0]]} is outside of what the network was trained on"
+            at = outside[0]
+            return (
+                f"its {self.names[at]} ({described[at]:.2f}) lies outside the network's training "
+                f"({self.low[at]:.2f} to {self.high[at]:.2f})"
+            )
         gap = described - self.mean
         if gap @ self.precision @ gap > self.limit:
             worst = int(np.abs(gap * np.sqrt(np.diagonal(self.precision))).argmax())
-            return f"the region is unlike those of training, above all in its {self.names[worst]}"
+            return f"it is unlike the regions of the network's training, above all in its {self.names[worst]}"
         return ""
 
 
 DESCRIBED = (
-    "sample size", "number of variants", "allele frequencies", "range of LD", "LD between neighbours",
-    "strongest signal", "number of effects", "signal that SuSiE leaves", "fit of scores to LD",
+    "log sample size", "log number of variants", "allele frequencies", "range of LD", "LD between neighbours",
+    "strongest signal", "number of effects", "signal that SuSiE leaves", "misfit of scores and LD", "expected causes",
+    "size of the panel",
 )  # fmt: skip
+OPEN_ABOVE = (1,)
+"""Numbers that may be larger than any in training: attention does not care how many variants there are."""
 
 
 def describe(inputs: Inputs | dict[str, np.ndarray]) -> np.ndarray:
@@ -73,17 +90,20 @@ def describe(inputs: Inputs | dict[str, np.ndarray]) -> np.ndarray:
     variants, context = (np.asarray(read(name), float) for name in ("variants", "context"))
     r = np.asarray(read("pairs")[0], float)
     beside = np.abs(np.diagonal(r, 1)) if len(r) > 1 else np.zeros(1)
+    n, size, top, effects, expected, panel = context[[0, 12, 13, 14, 9, 4]]
     return np.array(
         [
-            context[0],
-            context[12],
-            variants[:, 22].mean(),
-            variants[:, 24].mean() - context[12],
+            n,
+            size,
+            variants[:, MAF_AT].mean(),
+            variants[:, LD_SCORE_AT].mean() - size,
             beside.mean(),
-            context[13],
-            context[14],
-            variants[:, 4:8].max(),
-            np.log1p(np.expm1(variants[:, 27] + 0.5).clip(0).mean()),
+            top,
+            effects,
+            variants[:, REST_AT].max(),
+            np.log1p(np.expm1(variants[:, SURPRISE_AT] + 0.5).clip(0).mean()),
+            expected,
+            panel,
         ]
     )
 
@@ -129,6 +149,10 @@ class Deconvolver:
     def shipped() -> Deconvolver:
         """The one that comes with the package."""
         with as_file(files("haplolens.deconvolve") / "weights") as folder:
+            if not (folder / "network.onnx").is_file():
+                raise InputError(
+                    "this installation lacks the network's weights; install it again, or use --posterior susie"
+                )
             return Deconvolver.load(folder)
 
     def __call__(
@@ -142,7 +166,7 @@ class Deconvolver:
         """The network's posterior, or SuSiE's own where the region is unlike any it was trained on."""
         n_variants = columns.factor.shape[1]
         if not FEWEST <= n_variants <= MOST:
-            return Refined(found, f"{n_variants} variants; the network reads {FEWEST} to {MOST}")
+            return Refined(found, f"the network reads {FEWEST} to {MOST:,} variants, this has {n_variants:,}")
         inputs = read_inputs(columns, trait, found, learned, expected_causes)
         if self.familiar is not None and (why := self.familiar.stranger(describe(inputs))):
             return Refined(found, why)
@@ -175,7 +199,8 @@ def _posterior(
 ) -> VariantPosterior:
     """Slots as single effects: SuSiE's keep their place, further ones follow, those beyond the slots stay."""
     usable = columns.usable
-    share = np.exp(log_slots[:, 1:].astype(float)) * usable
+    alike = _alike(inputs.pairs)
+    share = _shared(np.exp(log_slots[:, 1:].astype(float)) * usable, alike)
     modes = np.exp(log_modes.T.astype(float))
     modes = np.where(inputs.swapped, modes[_OF_ALT], modes)
     alpha = found.alpha.copy()
@@ -199,6 +224,19 @@ def _posterior(
         effect_mode=(alpha @ modes.T).argmax(axis=1),
         evidence=np.concatenate([found.evidence.reshape(-1, 4), np.ones((n_further, 4))]),
     )
+
+
+def _alike(pairs: np.ndarray) -> np.ndarray:
+    """(V,) first variant that each one cannot be told from."""
+    return ((np.abs(pairs) > SAME).all(axis=0) | np.eye(pairs.shape[1], dtype=bool)).argmax(axis=1)
+
+
+def _shared(share: np.ndarray, alike: np.ndarray) -> np.ndarray:
+    """Rows (S, V) with what variants that are alike hold together dealt out evenly: a convolution tells them apart."""
+    counts = np.bincount(alike, minlength=len(alike))
+    total = np.zeros_like(share)
+    np.add.at(total, (slice(None), alike), share)
+    return total[:, alike] / counts[alike]
 
 
 def _best_column(columns: EncodedColumns) -> np.ndarray:

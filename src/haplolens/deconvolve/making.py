@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from haplolens.deconvolve.calibration import Bin, reliability, truth_of
-from haplolens.deconvolve.inference import DESCRIBED, describe
+from haplolens.deconvolve.inference import DESCRIBED, OPEN_ABOVE, describe
 from haplolens.deconvolve.pool import Stored, make_pool, read_pool
 from haplolens.errors import MissingPeerError, OutputError
 from haplolens.io.genotypes import read_genotypes
@@ -24,8 +25,8 @@ FAMILIAR_SHARE = 0.998
 """Training regions that count as familiar; the rest mark the edge."""
 EDGE = 0.05
 """How far beyond the smallest and largest number of training, in parts of their distance, is still familiar."""
-LESSON = 1500
-"""Examples of the cohort's own that `adapt` makes for each pass of training."""
+LEAST_EDGE = 0.15
+"""The same, at least (the numbers of `inference.describe` are of the order of 1)."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def train_deconvolver(
     *,
     data: Path | None = None,
     genotypes: Sequence[Path] = (),
-    n_examples: int = 60_000,
-    passes: float = 5.0,
+    n_examples: int = 90_000,
+    passes: float = 6.0,
     network: dict | None = None,
     threads: int = 2,
     seed: int = 0,
@@ -63,7 +64,7 @@ def train_deconvolver(
     ----------
     out
         Folder to write: ``weights.safetensors network.onnx network.json card.md``; examples are kept in ``pool/`` until
-        the end.
+        the end, about 8 GB.
     data
         Folder of the benchmark data (`sources.toml`); without it genealogies are simulated and nothing else.
     genotypes
@@ -98,8 +99,7 @@ def train_deconvolver(
     from haplolens.deconvolve.training import Recipe, train_network
 
     reporter = reporter or Reporter()
-    if (out / "network.onnx").exists() and not force:
-        raise OutputError(f"`{out}` already has weights; name another folder, or add --force")
+    _make_room(out, force)
     started = time.monotonic()
     recipe = Recipe(passes=passes, seed=seed)
     made = _pools(out, n_examples, data, genotypes, threads, seed, reporter)
@@ -161,10 +161,10 @@ def adapt_deconvolver(
     from haplolens.deconvolve.training import Recipe, answers, load_network, train_network
 
     reporter = reporter or Reporter()
-    if (out / "network.onnx").exists() and not force:
-        raise OutputError(f"`{out}` already has weights; name another folder, or add --force")
+    _make_room(out, force)
     with as_file(files("haplolens.deconvolve") / "weights") as shipped:
         net = load_network(base or shipped)
+        known = json.loads(((base or shipped) / "network.json").read_text())["familiar"]
     made = _pools(
         out, n_examples, None, genotypes, threads, seed, reporter, n_samples or _n_samples(genotypes)
     )
@@ -180,9 +180,19 @@ def adapt_deconvolver(
     }
     about = {
         "recipe": asdict(recipe) | {"n_examples": len(examples), "seed": seed},
-        "sources": _counts(examples), "familiar": familiar_of(examples), "helped": helped,
+        "sources": _counts(examples), "familiar": familiar_of(examples, known), "helped": helped,
     }  # fmt: skip
     return _finish(out, net, test, about)
+
+
+def _make_room(out: Path, force: bool) -> None:
+    """A folder without finished weights."""
+    if not (out / "network.onnx").exists():
+        return
+    if not force:
+        raise OutputError(f"`{out}` already has weights; name another folder, or add --force")
+    for name in ("network.onnx", "network.json", "weights.safetensors", "card.md"):
+        (out / name).unlink(missing_ok=True)
 
 
 def _pools(
@@ -195,15 +205,47 @@ def _pools(
     reporter: Reporter,
     n_samples: int | None = None,
 ) -> dict[str, list[Path]]:
-    """Shards for training, and a tenth as many on regions that training never opens."""
+    """Shards for training, and a tenth as many on regions that training never opens.
+
+    They are kept from a run that was stopped, if it was the same one.
+    """
+    folder = out / "pool"
+    key = _key(n_examples, data, genotypes, seed, n_samples)
+    if folder.exists() and (folder / "key.json").exists() and (folder / "key.json").read_text() != key:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "key.json").write_text(key)
     made = {}
     for name, n, offset in (("train", n_examples, 0), ("test", max(n_examples // 10, 800), 1)):
         with reporter.step(f"regions to {name} on", max(n // 400, 1)) as done:
             made[name] = make_pool(
-                out / "pool" / name, n, data=data, extra=genotypes, threads=threads, seed=2 * seed + offset,
+                folder / name, n, data=data, extra=genotypes, threads=threads, seed=2 * seed + offset,
                 test=name == "test", n_samples=n_samples, progress=done,
             )  # fmt: skip
     return made
+
+
+def _key(
+    n_examples: int, data: Path | None, genotypes: Sequence[Path], seed: int, n_samples: int | None
+) -> str:
+    """What a pool depends on, the code that makes it included."""
+    here = files("haplolens")
+    code = hashlib.sha256()
+    for room in ("deconvolve", "finemap"):
+        for file in sorted(
+            (one for one in (here / room).iterdir() if one.name.endswith((".py", ".toml"))), key=str
+        ):
+            if file.name not in (
+                "making.py",
+                "training.py",
+                "export.py",
+                "network.py",
+                "loss.py",
+                "calibration.py",
+            ):
+                code.update(file.read_bytes())
+    own = [(path.name, path.stat().st_size) for path in genotypes]
+    return json.dumps([n_examples, data is not None, own, seed, n_samples, code.hexdigest()])
 
 
 def _n_samples(genotypes: Sequence[Path]) -> int:
@@ -246,6 +288,7 @@ def _finish(out: Path, net: object, test: list[Stored], about: dict) -> dict:
     }
     save_network(net, out, about)
     (out / "card.md").write_text(card(about, judged, bins))
+    shutil.rmtree(out / "pool")
     return json.loads((out / "network.json").read_text())
 
 
@@ -271,19 +314,26 @@ def _start_pip(example: Stored) -> np.ndarray:
     return 1.0 - np.prod(1.0 - np.exp(example.arrays["start"][:, 1:].astype(float)), axis=0)
 
 
-def familiar_of(examples: Sequence[Stored]) -> dict:
-    """Where training regions lie, for `inference.Familiar`."""
+def familiar_of(examples: Sequence[Stored], known: dict | None = None) -> dict:
+    """Where training regions lie, for `inference.Familiar`; ``known`` is what the network was trained on before."""
     described = np.stack([describe(e.arrays) for e in examples])
-    mean = described.mean(axis=0)
-    precision = np.linalg.inv(np.cov(described.T) + 1e-4 * np.eye(len(mean)))
+    low, high = described.min(axis=0), described.max(axis=0)
+    room = np.maximum(EDGE * (high - low), LEAST_EDGE)
+    low, high = low - room, high + room
+    high[list(OPEN_ABOVE)] = 1e9
+    if known is None:
+        mean = described.mean(axis=0)
+        precision = np.linalg.inv(np.cov(described.T) + 1e-3 * np.eye(len(mean)))
+        limit = 0.0
+    else:
+        low, high = np.minimum(low, known["low"]), np.maximum(high, known["high"])
+        mean, precision, limit = np.array(known["mean"]), np.array(known["precision"]), known["limit"]
     gap = described - mean
     distance = np.einsum("ij,jk,ik->i", gap, precision, gap)
-    low, high = described.min(axis=0), described.max(axis=0)
-    room = EDGE * (high - low)
     return {
         "names": list(DESCRIBED), "mean": mean.tolist(), "precision": precision.tolist(),
-        "limit": float(np.quantile(distance, FAMILIAR_SHARE)), "low": (low - room).tolist(),
-        "high": (high + room).tolist(),
+        "limit": max(limit, float(np.quantile(distance, FAMILIAR_SHARE))), "low": low.tolist(),
+        "high": high.tolist(),
     }  # fmt: skip
 
 
@@ -308,7 +358,7 @@ def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
         "|---|---|",
         *(f"| {name} | {count:,} |" for name, count in about["sources"].items()),
         "",
-        "On regions that training never opened (SuSiE → network):",
+        "On regions that training never opened (where the slots start, which is SuSiE's answer → network):",
         "",
         "| genotypes | regions | log loss | average precision, pooled | per region |",
         "|---|---|---|---|---|",

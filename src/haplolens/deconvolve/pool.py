@@ -22,7 +22,7 @@ from haplolens.deconvolve.features import (
 )
 from haplolens.deconvolve.problems import Problem, Truth, draw_problems
 from haplolens.deconvolve.sources import Source, open_sources
-from haplolens.deconvolve.worlds import MAX_CAUSES, World, draw_expected, draw_world
+from haplolens.deconvolve.worlds import MAX_CAUSES, World, draw_world
 from haplolens.finemap.encodings import UNRESOLVED
 from haplolens.finemap.posterior import fit_variants
 from haplolens.finemap.priors import FLAT, NOTHING_LEARNED, Learned, learn
@@ -67,15 +67,16 @@ def draw_examples(
 
 
 def draw_sizes(n_windows: int, rng: np.random.Generator) -> np.ndarray:
-    """(n_windows,) variants in a region: 2 to 500, mostly 12 to 200; the cost of training grows with the square."""
-    kind = rng.choice(4, n_windows, p=[0.68, 0.2, 0.02, 0.1])
-    spans = np.array([(12, 200), (100, 260), (256, 500), (2, 42)], float)[kind]
+    """(n_windows,) variants in a region: 2 to 1,200, mostly 12 to 200; the cost of training grows with the square."""
+    kind = rng.choice(5, n_windows, p=[0.677, 0.2, 0.02, 0.1, 0.003])
+    spans = np.array([(12, 200), (100, 260), (256, 500), (2, 42), (500, 1200)], float)[kind]
     return np.exp(rng.uniform(np.log(spans[:, 0]), np.log(spans[:, 1]))).astype(int)
 
 
 def read_examples(world: World, problems: Sequence[Problem], rng: np.random.Generator) -> list[Example]:
     """Fit every region with the prior that the cohort teaches, and read it."""
-    first = [fit_variants(p.columns, p.trait, FLAT, plain=True) for p in problems]
+    expected = world.told_causes
+    first = [fit_variants(p.columns, p.trait, FLAT, expected_causes=expected) for p in problems]
     apart = (
         rng.random() < 0.6
     )  # taught by the other windows alone, as in the benchmark; or by all, as in a run
@@ -96,7 +97,6 @@ def read_examples(world: World, problems: Sequence[Problem], rng: np.random.Gene
                 else NOTHING_LEARNED
             )
         learned = lessons[problem.window]
-        expected = draw_expected(world, problem.columns.factor.shape[1], rng)
         found = fit_variants(problem.columns, problem.trait, learned.encoding_prior, expected_causes=expected)
         inputs = read_inputs(problem.columns, problem.trait, found, learned, expected)
         made.append(

@@ -25,6 +25,10 @@ MIN_CARRIERS = 20
 """Samples with, and without, the genotype through which a cause acts."""
 PROXY_R2 = 0.8
 """A typed variant in more LD than this with a hidden cause is accepted in its place."""
+SIGNAL = 22.0
+"""Squared z-score from which a region of a quiet world is looked at; it is chosen by its data, so nothing is biased."""
+QUIET_TRAITS, QUIET_KEPT = 40, 0.03
+"""Traits planted on a window of a quiet world, and the share of those without signal that is kept."""
 COALESCENT_SHARE = 0.3
 """Share of windows on simulated genealogies."""
 
@@ -82,11 +86,23 @@ def draw_problems(
         Real genotypes only; else some windows are of simulated genealogies.
     """
     made = []
-    for window, size in enumerate(sizes):
+    for number, size in enumerate(sizes):
         name, study, panel = _draw_window(world, sources, int(size), only, rng)
-        if study is not None:
-            made += _plant(world, _Window(world, name, study, panel, rng), n_traits, window, rng)
+        if study is None:
+            continue
+        window = _Window(world, name, study, panel, rng)
+        if world.quiet:  # many regions, of which those with signal are looked at, and few others
+            many = _plant(world, window, QUIET_TRAITS, number, rng)
+            made += [one for one in many if _signal(one) > SIGNAL or rng.random() < QUIET_KEPT]
+        else:
+            made += _plant(world, window, n_traits, number, rng)
     return made
+
+
+def _signal(problem: Problem) -> float:
+    """Largest squared z-score of a region."""
+    columns, trait = problem.columns, problem.trait
+    return float((columns.xty**2).max() / (columns.gram.scale * trait.yty / (trait.n - 1.0)))
 
 
 def _draw_window(
@@ -103,7 +119,7 @@ def _draw_window(
         name, (study, panel) = source.name, draw_people(source, *how, rng)
     common = study.maf >= MIN_MAF
     if panel is not None:
-        common &= panel.maf >= MIN_MAF
+        common &= panel.maf > 0.0
     kept = np.flatnonzero(common)[:size]
     if len(kept) < 2:
         return name, None, None
@@ -117,17 +133,19 @@ class _Window:
         self, world: World, name: str, study: People, panel: People | None, rng: np.random.Generator
     ):
         self.name, self.place, n_here = name, study.place, study.het.shape[1]
-        self.n = n_here if world.binary else max(world.n, n_here) if study.root is None else n_here
-        self.copies = (self.n - 1.0) / (n_here - 1.0)
+        root = None if world.binary or world.pairs else study.root  # those are made of people as they are
+        self.n = max(world.n, n_here) if root is None else n_here
+        if world.binary:  # a whole number of cohorts with the same genotypes
+            self.n = n_here * max(round(self.n / n_here), 1)
+        self.copies = self.n / n_here if world.binary else (self.n - 1.0) / (n_here - 1.0)
         typed = np.ones(len(study.het), bool)
-        if world.hidden:
-            typed[rng.choice(len(typed), max(len(typed) // 8, 1), replace=False)] = False
-            typed = typed if typed.sum() >= 2 else ~typed
+        if world.hidden and len(typed) >= 8:
+            typed[rng.choice(len(typed), len(typed) // 8, replace=False)] = False
         self.typed = typed
         self.raw = np.stack([study.het, study.hom])  # (2, V, N)
         centred = self.raw - self.raw.mean(axis=2, keepdims=True)
-        self.rows = centred if study.root is None else (centred @ study.root)
-        if study.root is not None:
+        self.rows = centred if root is None else (centred @ root)
+        if root is not None:
             self.rows = self.rows - self.rows.mean(axis=2, keepdims=True)
         self.counts = (
             np.stack([(self.raw[0] + self.raw[1] < 0.5), self.raw[0] > 0.5, self.raw[1] > 0.5]).sum(axis=2).T
@@ -189,17 +207,17 @@ def _plant(
     genetic = np.stack([g for g, _, _ in drawn], axis=1)  # (N, T)
     share = np.array([h2 for _, h2, _ in drawn])
     n_here, n_variants = window.rows.shape[2], window.rows.shape[1]
-    noise = rng.normal(size=genetic.shape) * np.sqrt(1.0 - share)
     if world.binary:
-        liability = genetic + noise
-        y = (liability > np.quantile(liability, 1.0 - world.prevalence, axis=0)).astype(float)
-        y = (y - y.mean(axis=0)) / np.maximum(y.std(axis=0), 1e-9)
-        yty = np.full(n_traits, n_here - 1.0)
+        y = sum(_cases(genetic, share, world.prevalence, rng) for _ in range(round(window.copies)))
+        yty = np.full(n_traits, window.n - 1.0)
     else:
+        noise = rng.normal(size=genetic.shape) * np.sqrt(1.0 - share)
         y = window.copies * genetic + np.sqrt(window.copies) * noise
-        residual = (1.0 - share) * rng.chisquare(window.n - 1.0, n_traits)
-        yty = window.copies * (genetic**2).sum(axis=0) + residual
-        yty += 2.0 * np.sqrt(window.copies) * (genetic * noise).sum(axis=0)
+        beyond = max(window.n - n_here, 0)  # noise of the copies around their means
+        yty = (window.copies * genetic**2 + 2.0 * np.sqrt(window.copies) * genetic * noise + noise**2).sum(
+            axis=0
+        )
+        yty += (1.0 - share) * (rng.chisquare(beyond, n_traits) if beyond else 0.0)
     flat = window.rows.reshape(-1, n_here)
     products = (flat @ y.astype(np.float32)).astype(float).reshape(2, n_variants, n_traits)[:, window.typed]
     build = _Builder(world, window)
@@ -209,12 +227,20 @@ def _plant(
     ]
 
 
+def _cases(genetic: np.ndarray, share: np.ndarray, prevalence: float, rng: np.random.Generator) -> np.ndarray:
+    """(N, T) cases and controls of mean 0 and variance 1, above a threshold of liability."""
+    liability = genetic + rng.normal(size=genetic.shape) * np.sqrt(1.0 - share)
+    y = (liability > np.quantile(liability, 1.0 - prevalence, axis=0)).astype(float)
+    return (y - y.mean(axis=0)) / np.maximum(y.std(axis=0), 1e-9)
+
+
 class _Builder:
     """Columns and trait as fine-mapping reads them, from genotypes or from scores and a panel."""
 
     def __init__(self, world: World, window: _Window) -> None:
         self.window, self.n = window, float(window.n)
         self.binary, self.additive_only = world.binary, world.additive_only
+        self.no_frequencies = world.no_frequencies
         self.columns = self._encode() if window.panel is None else None  # what its traits share
 
     def _encode(self) -> EncodedColumns:
@@ -230,9 +256,16 @@ class _Builder:
         """From (2, V) X'y of the study's indicators."""
         weights = ENCODING_WEIGHTS[: 1 if self.additive_only else 4]
         if self.columns is None:
-            return self._from_scores(weights, products, yty)
-        xty = (weights @ products) * self.columns.factor
-        return replace(self.columns, xty=xty.ravel()), RegionTrait(yty, self.n, 1.0 if self.binary else None)
+            columns, trait = self._from_scores(weights, products, yty)
+        else:
+            xty = (weights @ products) * self.columns.factor
+            columns = replace(self.columns, xty=xty.ravel())
+            trait = RegionTrait(yty, self.n, 1.0 if self.binary else None)
+        if self.additive_only:  # nobody knows how a variant acts, perhaps not even how frequent it is
+            columns = replace(columns, unresolved=np.asarray(columns.share.any(axis=2)))
+            if self.no_frequencies:
+                columns = replace(columns, frequency=np.full(len(columns.frequency), 0.5))
+        return columns, trait
 
     def _from_scores(
         self, weights: np.ndarray, products: np.ndarray, yty: float
@@ -251,36 +284,35 @@ class _Builder:
         columns = columns_from_scores(
             z, self.n, panel.gram, panel.moments, shrink=shrink_of_panel(people), within=within
         )
-        return columns, trait_of_scores(self.n, panel=people)
+        return columns, trait_of_scores(self.n, panel=people, binary=self.binary)
+
+
+def _place(world: World, window: _Window, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    """Variants of the causes and their modes (of the minor allele), as many as there are places for."""
+    chosen: list[int] = []
+    modes: list[int] = []
+    for mode in rng.choice(4, int(rng.choice(MAX_CAUSES + 1, p=world.count)), p=world.modes):
+        able = np.setdiff1d(window.able(int(mode)), chosen)
+        fitting = able[window.typed[able] != (rng.random() < world.hidden)]
+        if len(fitting):
+            chosen.append(int(rng.choice(fitting)))
+            modes.append(int(mode))
+    return chosen, modes
 
 
 def _draw_causes(world: World, window: _Window, rng: np.random.Generator) -> tuple[np.ndarray, float, Truth]:
     """Genetic part (N,) of a trait of variance 1, its share of that variance, and the truth."""
-    n_causes = int(rng.choice(MAX_CAUSES + 1, p=world.count))
-    modes = rng.choice(4, n_causes, p=world.modes)
-    chosen: list[int] = []
+    chosen, modes = _place(world, window, rng)
     parts, told = [], []
-    paired = n_causes >= 2 and rng.random() < world.pairs
-    for k, mode in enumerate(modes):
-        able = np.setdiff1d(window.able(int(mode)), chosen)
-        hidden = rng.random() < world.hidden
-        fitting = able[window.typed[able] != hidden]
-        if not len(fitting):
-            continue
-        variant = int(rng.choice(fitting))
-        x = window.acting(variant, int(mode))
-        if paired and k == 1 and chosen:
-            x = parts[0] * x if window.copies else x
-            x = x - x.mean()
-        scale = x.std()
-        if scale < 1e-6:
-            continue
-        chosen.append(variant)
-        parts.append(x / scale)
-        of_alt = SWAPPED[mode] if window.minor_is_ref[variant] else mode
-        told.append(-1 if paired and k < 2 else int(of_alt))
-    if paired and len(parts) >= 2:  # the first only shows through the second
+    for variant, mode in zip(chosen, modes, strict=True):
+        x = window.acting(variant, mode)
+        parts.append(x / max(float(x.std()), 1e-6))
+        told.append(SWAPPED[mode] if window.minor_is_ref[variant] else mode)
+    if len(parts) >= 2 and rng.random() < world.pairs:  # the second only acts through the first
+        x = parts[0] * parts[1]
+        parts[1] = (x - x.mean()) / max(float(x.std()), 1e-6)
         parts[0] = parts[0] * rng.choice([0.0, 0.7])
+        told[:2] = [-1, -1]
     h2 = rng.uniform(*world.ncp, len(parts)) / window.n
     h2 *= min(1.0, 0.8 / max(h2.sum(), 1e-9))
     genetic = np.zeros(window.rows.shape[2])
@@ -291,7 +323,7 @@ def _draw_causes(world: World, window: _Window, rng: np.random.Generator) -> tup
         small = rng.normal(size=len(dosage)) @ (dosage / np.maximum(dosage.std(axis=1, keepdims=True), 1e-6))
         genetic += small / max(small.std(), 1e-9) * np.sqrt(min(world.background / window.n, 0.1))
     causes = [window.accepted(variant) for variant in chosen]
-    complete = bool(window.typed[chosen].all()) if chosen else True
+    complete = all(window.typed[variant] for variant in chosen)
     modes_told = np.array([m if window.typed[v] else -1 for m, v in zip(told, chosen, strict=True)], int)
     truth = Truth(causes, modes_told, complete, all(len(found) for found in causes))
     return genetic, float(min(genetic.var(), 0.9)), truth

@@ -23,6 +23,8 @@ MAX_PEOPLE = 2000
 """Individuals that are made or read at most; larger studies have exactly their LD."""
 FAMILY_H2 = 0.5
 """Heritability at which relatives are whitened."""
+FEWEST = 20
+"""Variants of a file of one's own that must be left to train on, and to judge by."""
 PLACE = 1000
 """Variants of a stretch that count as one place."""
 GENERATIONS = 50.0
@@ -82,14 +84,18 @@ def open_sources(
     Raises
     ------
     InputError
-        If nothing at all can be read.
+        If a file is not there or holds too little.
     """
     plan = tomllib.loads(files("haplolens.deconvolve").joinpath("sources.toml").read_text())
     rng = np.random.default_rng([seed, 17])
     found = []
-    for name, entry in plan.items():
-        if data is None or "file" not in entry or not (data / entry["file"]).exists():
-            continue
+    wanted = {} if data is None else {name: entry for name, entry in plan.items() if "file" in entry}
+    for name, entry in wanted.items():
+        assert data is not None
+        if not (data / entry["file"]).exists():
+            raise InputError(
+                f"`{data}` lacks `{entry['file']}`, which is trained on; name the right folder (--data)"
+            )
         cohort = read_genotypes(data / entry["file"])
         part = np.flatnonzero(held_out(cohort, entry, data) == test)
         if part.size:
@@ -97,11 +103,10 @@ def open_sources(
     for path in extra:
         cohort = read_genotypes(path)
         at = np.flatnonzero(_last_fifth(cohort) == test)
+        if at.size < FEWEST:
+            what = "judge by" if test else "train on"
+            raise InputError(f"`{path}` has {at.size} variants to {what}, expected at least {FEWEST}")
         found.append(_source(path.name, cohort[:, at], {}, path.parent, rng))
-    if not found and extra:
-        raise InputError(
-            "no genotypes to train on could be read; name files, or the folder of benchmark data"
-        )
     return found
 
 

@@ -29,7 +29,7 @@ from haplolens.parallel import Progress
 
 BATCH_PAIRS = 600_000
 """V^2 of a batch, padding included: its memory, and about its cost."""
-MOST_PER_BATCH = 64
+MOST_PER_BATCH, USUAL_BATCH = 64, 40.0
 AVERAGED = 0.1
 """Share of the way, from its end, over which the weights are averaged; the average is what is kept."""
 KEPT_EVERY = 120.0
@@ -102,11 +102,14 @@ def train_network(
         ]
         for job in jobs:
             job.start()
-        while (done := told.get()) is not None:
-            if progress is not None:
+        while any(job.is_alive() for job in jobs):
+            if told.empty():
+                time.sleep(0.2)
+            elif (done := told.get()) and progress is not None:
                 progress(done)
-        for job in jobs:
-            job.join()
+            if any(job.exitcode for job in jobs):  # one died: the others would wait for it for ever
+                for job in jobs:
+                    job.kill()
         result = Path(room) / "trained.safetensors"
         if not result.exists():
             raise HaplolensError("training stopped before its end; run it again: it goes on where it was")
@@ -157,15 +160,10 @@ def _train_in_process(
 ) -> None:
     torch.set_num_threads(1)
     team.join()
-    try:
-        trained = _train(
-            network, examples, recipe, team, checkpoint, told.put if team.rank == 0 else lambda _: None
-        )
-        if team.rank == 0:
-            save_file(trained.state_dict(), Path(team.room) / "trained.safetensors")
-    finally:
-        if team.rank == 0:
-            told.put(None)
+    tell = told.put if team.rank == 0 else lambda _: None
+    trained = _train(network, examples, recipe, team, checkpoint, tell)
+    if team.rank == 0:
+        save_file(trained.state_dict(), Path(team.room) / "trained.safetensors")
     dist.destroy_process_group()
 
 
@@ -195,7 +193,8 @@ def _train(
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * _rate(step / len(steps))
         batch = stack([examples[i] for i in batches[team.rank]])
-        loss = loss_of(network, to_tensors(batch, device), backwards=backwards).mean()
+        # The same weight for every region: batches of large regions are small.
+        loss = loss_of(network, to_tensors(batch, device), backwards=backwards).sum() / USUAL_BATCH
         optimiser.zero_grad()
         loss.backward()
         team.average(network)
@@ -259,7 +258,8 @@ def _steps(examples: Sequence[Stored], recipe: Recipe, size: int) -> list[list[n
     for number in range(math.ceil(recipe.passes)):
         order = np.argsort(variants * np.exp(rng.normal(0.0, 0.1, len(variants))))
         batches = list(_cut(order, variants))
-        groups = [batches[i : i + size] for i in range(0, len(batches) - size + 1, size)]
+        batches += batches[-1:] * (-len(batches) % size)  # no process is without work
+        groups = [batches[i : i + size] for i in range(0, len(batches), size)]
         n_chosen = math.ceil(min(recipe.passes - number, 1.0) * len(groups))
         made += [groups[i] for i in rng.permutation(len(groups))[:n_chosen]]
     return made

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from haplolens.data.architecture import MIXED_MODES
-from haplolens.deconvolve.sources import MAX_PEOPLE
 from haplolens.finemap.posterior import EXPECTED_CAUSES
 
 MAX_CAUSES = 6
@@ -30,6 +29,8 @@ class World:
         (4,) shares of the modes of action, relative to the minor allele.
     count
         (7,) probabilities of 0 to 6 causes in a region.
+    quiet
+        Causes are as rare as in a genome, and only regions with signal are looked at (`problems.draw_problems`).
     min_maf
         Of a cause.
     ncp
@@ -42,8 +43,10 @@ class World:
         Chance that a cause is not typed.
     panel, other
         People of the panel that LD comes from (0: the study's own), and whether they are of another population.
-    additive_only
-        Only additive scores are known.
+    additive_only, no_frequencies
+        Only additive scores are known; then, perhaps, not even the frequencies (an LD matrix without a table).
+    expected
+        What fine-mapping is told to expect: `EXPECTED_CAUSES`, or else the mean number of causes times this.
     """
 
     n: int
@@ -51,6 +54,7 @@ class World:
     prevalence: float
     modes: np.ndarray
     count: np.ndarray
+    quiet: bool
     min_maf: float
     ncp: tuple[float, float]
     pairs: float
@@ -59,11 +63,20 @@ class World:
     panel: int
     other: bool
     additive_only: bool
+    no_frequencies: bool
+    expected: float
 
     @property
     def mean_causes(self) -> float:
-        """Causes expected in a region."""
+        """Causes in a region."""
         return float(self.count @ np.arange(MAX_CAUSES + 1))
+
+    @property
+    def told_causes(self) -> float:
+        """Causes that fine-mapping is told to expect in a region: about what is true, or its default."""
+        if self.expected == EXPECTED_CAUSES:
+            return EXPECTED_CAUSES
+        return float(np.clip(self.mean_causes * self.expected, 0.002, 4.0))
 
 
 def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
@@ -71,26 +84,35 @@ def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
 
     With ``n_samples`` it is a cohort of that size with its own LD.
     """
-    n = int(rng.choice([405, 3000, np.exp(rng.uniform(np.log(300), np.log(50_000)))], p=[0.2, 0.2, 0.6]))
-    n = n_samples or n
-    binary = rng.random() < 0.15
+    n = int(rng.choice([405, 3000, np.exp(rng.uniform(np.log(300), np.log(50_000)))], p=[0.15, 0.15, 0.7]))
     panel = int(np.exp(rng.uniform(np.log(200), np.log(2000)))) if rng.random() < 0.2 else 0
-    low = np.exp(rng.uniform(np.log(4), np.log(25)))
+    panel = 0 if n_samples else panel
+    quiet = rng.random() < 0.2
     return World(
-        n=min(n, MAX_PEOPLE) if binary else n,
-        binary=binary,
+        n=n_samples or n,
+        binary=rng.random() < 0.15,
         prevalence=float(rng.uniform(0.1, 0.5)),
         modes=_draw_modes(rng),
-        count=_draw_count(rng),
+        count=_draw_count(rng, quiet),
+        quiet=quiet,
         min_maf=float(rng.choice([MIN_MAF, 0.05], p=[0.65, 0.35])),
-        ncp=(low, low * np.exp(rng.uniform(np.log(1.5), np.log(6)))),
+        ncp=_draw_ncp(rng),
         pairs=float(rng.choice([0.0, 0.5], p=[0.88, 0.12])),
         background=float(rng.choice([0.0, rng.uniform(2, 20)], p=[0.8, 0.2])),
         hidden=float(rng.choice([0.0, 1.0, 0.3], p=[0.9, 0.05, 0.05])),
-        panel=0 if binary or n_samples else panel,
+        panel=panel,
         other=rng.random() < 0.4,
-        additive_only=rng.random() < (0.4 if panel else 0.05),
+        additive_only=not n_samples and rng.random() < (0.4 if panel else 0.04),
+        no_frequencies=rng.random() < 0.2,
+        expected=EXPECTED_CAUSES if rng.random() < 0.2 and not quiet else float(np.exp(rng.normal(0.0, 0.4))),
     )
+
+
+def _draw_ncp(rng: np.random.Generator) -> tuple[float, float]:
+    """Lowest and highest expected z^2 of a cause; some cohorts have very strong ones."""
+    most = 300.0 if rng.random() < 0.08 else 25.0
+    low = np.exp(rng.uniform(np.log(4.0), np.log(most)))
+    return low, low * np.exp(rng.uniform(np.log(1.5), np.log(6.0)))
 
 
 def _draw_modes(rng: np.random.Generator) -> np.ndarray:
@@ -108,20 +130,12 @@ def _draw_modes(rng: np.random.Generator) -> np.ndarray:
     return shares / shares.sum()
 
 
-def _draw_count(rng: np.random.Generator) -> np.ndarray:
+def _draw_count(rng: np.random.Generator, quiet: bool) -> np.ndarray:
     """(7,) probabilities of the number of causes."""
     k = np.arange(MAX_CAUSES + 1)
-    kind = rng.choice(["even", "poisson", "quiet"], p=[0.55, 0.3, 0.15])
-    if kind == "even":
+    if not quiet and rng.random() < 0.65:
         share = (k <= rng.choice([1, 2, 3, 3, 3, 4, 6])).astype(float)
     else:
-        rate = rng.uniform(0.3, 2.5) if kind == "poisson" else rng.uniform(0.02, 0.2)
+        rate = np.exp(rng.uniform(np.log(0.003), np.log(0.3))) if quiet else rng.uniform(0.3, 2.5)
         share = rate**k / np.cumprod(np.maximum(k, 1))
     return share / share.sum()
-
-
-def draw_expected(world: World, n_variants: int, rng: np.random.Generator) -> float:
-    """How many causes fine-mapping is told to expect: about what is true, or its default."""
-    if rng.random() < 0.25:
-        return EXPECTED_CAUSES
-    return float(np.clip(world.mean_causes * np.exp(rng.normal(0.0, 0.4)), 0.005, 4.0))
