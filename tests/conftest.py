@@ -4,7 +4,11 @@ import os
 import shutil
 import subprocess
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("house", deadline=None)  # a busy machine is no fault of the code
+hypothesis.settings.load_profile("house")
 
 PEERS = {
     "plink1.9": "--version", "plink2": "--version", "gemma": "-h", "bcftools": "--version", "tabix": "--version",

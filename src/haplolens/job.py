@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import platform
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ from haplolens.report.html import write_report
 
 POSTERIORS = ("deconvolved", "susie")
 BLOCK_METHODS = ("gabriel", "fourgamete", "recombination", "fixed")
-LIBRARIES = ("haplolens", "numpy", "scipy", "pandas", "scikit-learn", "pgenlib", "cyvcf2")
+LIBRARIES = ("haplolens", "numpy", "scipy", "pandas", "scikit-learn", "pgenlib", "cyvcf2", "onnxruntime")
 FILE_OPTIONS = (
     "genetic_map", "genes", "known_hits", "blocks", "covariates_file", "keep", "remove", "extract", "exclude",
 )  # fmt: skip
@@ -182,8 +184,19 @@ def _provenance(settled: dict[str, Any], inputs: list[Path]) -> dict:
         "parameters": {name: _plain(name, value) for name, value in sorted(parameters.items())},
         "seed": settled["seed"],
         "inputs": digests([*inputs, *lists]),
+        "network": network_digest(settled.get("posterior", "deconvolved")),
         "build": settled.get("build"),
     }
+
+
+def network_digest(posterior: str) -> str | None:
+    """SHA-256 of the network that ``posterior`` names; None without one."""
+    if posterior == "susie":
+        return None
+    shipped = resources.files("haplolens.deconvolve") / "weights"
+    with resources.as_file(shipped) as folder:
+        path = (folder if posterior == "deconvolved" else Path(posterior)) / "network.onnx"
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _write(

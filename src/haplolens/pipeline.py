@@ -129,7 +129,7 @@ def identify(
     reporter, checkpoint = reporter or Reporter(), checkpoint or Checkpoint(None)
     shared: dict[str, Any] = {}
     named = named_regions(cohort, [loci] if isinstance(loci, str) else loci) or None
-    refine = deconvolver(posterior)
+    refine = None if additive_only else deconvolver(posterior)
     if condition:
         find_variants(cohort, condition)
 

@@ -245,7 +245,8 @@ def _learned(task: Task) -> Answers:
             started = time.perf_counter()
             refined = refine(data.columns, data.trait, found, task.learned, task.expected_causes)
             spent = fitted + time.perf_counter() - started
-            one = _posterior(refined.posterior, data, trait, temper=1.0, fallback=bool(refined.fallback))
+            temper = TEMPER if refined.fallback else 1.0
+            one = _posterior(refined.posterior, data, trait, temper=temper, fallback=bool(refined.fallback))
             answers["deconvolver"].append(_timed(one, spent))
     return answers
 

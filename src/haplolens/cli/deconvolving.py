@@ -34,8 +34,8 @@ def train_verb(
     genotypes: Annotated[
         list[Path] | None, typer.Option("--genotypes", help="Files that join the mix; may be repeated.")
     ] = None,
-    examples: Examples = 60_000,
-    passes: Passes = 5.0,
+    examples: Examples = 90_000,
+    passes: Passes = 6.0,
     threads: o.Threads = None,
     seed: o.Seed = 0,
     force: o.Force = False,

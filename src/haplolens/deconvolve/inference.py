@@ -222,6 +222,7 @@ def _posterior(
         lbf=np.concatenate([found.lbf, np.zeros(n_further)]),
         modes=modes,
         effect_mode=(alpha @ modes.T).argmax(axis=1),
+        n_further=n_further,
         evidence=np.concatenate([found.evidence.reshape(-1, 4), np.ones((n_further, 4))]),
     )
 

@@ -66,6 +66,9 @@ class VariantPosterior:
         (K, 4), Bayes factor of each encoding of the minor allele, for `priors.learn_encoding_prior`.
     converged
         Whether the fit underneath did.
+    n_further
+        How many of the last rows of ``alpha`` are no effects that were found but what may be in the signals those
+        leave, as ``further`` is: a network has more than one such row.
     """
 
     alpha: np.ndarray
@@ -77,6 +80,7 @@ class VariantPosterior:
     effect_mode: np.ndarray
     evidence: np.ndarray
     converged: bool
+    n_further: int = 0
 
     @property
     def pip(self) -> np.ndarray:

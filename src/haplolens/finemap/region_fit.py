@@ -62,11 +62,6 @@ class FitOptions:
             return min(EXPECTED_CAUSES, CAUSES_PER_VARIANT * n_variants)
         return self.causes_per_variant * n_variants
 
-    @property
-    def temper(self) -> float:
-        """See `credible.credible_sets`; what a network went over is calibrated already."""
-        return 1.0 if self.additive_only or self.refine is not None else TEMPER
-
 
 @dataclass(frozen=True, eq=False)
 class RegionFit:
@@ -219,11 +214,13 @@ def _fit_tile(
     if options.refine is not None:
         refined = options.refine(data.columns, data.trait, plain, learned, expected)
     found = refined.posterior
+    # What a network went over is calibrated already; plain SuSiE is left as susieR has it.
+    temper = 1.0 if options.additive_only or found is not plain else TEMPER
     # What an earlier tile claimed is out of the trait, so an effect that leads there now is this tile's to claim.
     mine = claimable[found.alpha.argmax(axis=1)] if len(found.alpha) else np.zeros(0, bool)
     sets = [
         replace(one, variants=tile[one.variants])
-        for one in credible_sets(found, data.columns, coverage=options.coverage, temper=options.temper)
+        for one in credible_sets(found, data.columns, coverage=options.coverage, temper=temper)
         if mine[one.effect]
     ]
     usable = data.columns.usable
@@ -265,9 +262,10 @@ def _stitch(region: Region, fitted: list[_TileFit]) -> RegionFit:
     mode, usable, refined = np.zeros(n_variants, int), np.zeros(n_variants, bool), np.zeros(n_variants, bool)
     pip_susie = np.zeros(n_variants)
     for one in fitted:
-        rows = np.zeros((int(one.mine.sum()) + 1, n_variants))
-        rows[:-1, one.tile] = one.found.alpha[one.mine]
-        rows[-1, one.tile[one.own]] = one.found.further[one.own]
+        effects, further = _apart(one)
+        rows = np.zeros((len(effects) + len(further), n_variants))
+        rows[: len(effects), one.tile] = effects
+        rows[len(effects) :, one.tile[one.own]] = further[:, one.own]
         alpha.append(rows)
         mode[one.tile[one.own]], usable[one.tile[one.own]] = one.found.mode[one.own], one.usable[one.own]
         pip_susie[one.tile[one.own]] = one.plain.pip[one.own]
@@ -287,6 +285,15 @@ def _stitch(region: Region, fitted: list[_TileFit]) -> RegionFit:
         lbf=np.concatenate([one.found.lbf[one.mine] for one in fitted]),
         lead=best.lead, r_lead=r_lead, ld_at=best.ld_at, ld=best.ld.astype(np.float32), note=_note(fitted),
     )  # fmt: skip
+
+
+def _apart(one: _TileFit) -> tuple[np.ndarray, np.ndarray]:
+    """Effects that a tile claims, (K, V_t), and what is left beside them, (F, V_t), of which it has its own part."""
+    n_effects = len(one.found.alpha) - one.found.n_further
+    return (
+        one.found.alpha[:n_effects][one.mine[:n_effects]],
+        np.concatenate([one.found.alpha[n_effects:], one.found.further[None]]),
+    )
 
 
 def _note(fitted: list[_TileFit]) -> str:
