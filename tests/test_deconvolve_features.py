@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finemap_windows import reader, trait, window, with_calls
+from haplolens.deconvolve.familiar import Familiar, describe
 from haplolens.deconvolve.features import (
     CONTEXT_FEATURES,
     SLOT_FEATURES,
@@ -11,7 +12,7 @@ from haplolens.deconvolve.features import (
     VARIANT_FEATURES,
     read_inputs,
 )
-from haplolens.deconvolve.inference import Deconvolver, Familiar, describe
+from haplolens.deconvolve.inference import Deconvolver
 from haplolens.finemap.credible import credible_sets
 from haplolens.finemap.posterior import fit_variants
 from haplolens.finemap.priors import NOTHING_LEARNED

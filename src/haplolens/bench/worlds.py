@@ -18,6 +18,7 @@ from haplolens.bench.windows import Locus, in_memory, minor_frequency
 from haplolens.data.cohort import Cohort
 from haplolens.data.resample import resample_haplotypes
 from haplolens.data.simulate import simulate_cohort
+from haplolens.deconvolve.sources import held_out
 from haplolens.errors import ConfigError
 from haplolens.io.genotypes import read_genotypes
 
@@ -76,12 +77,8 @@ class Worlds:
 
     def _held_out(self, source: str) -> Cohort:
         """Variants of a file that training never opens, in memory."""
-        cohort, left = self.open(source), sources()[source]
-        if "test_from" in left:
-            here = cohort.variants["pos"].to_numpy() >= left["test_from"]
-        else:
-            here = cohort.variants["chrom"].isin(left["test_chroms"]).to_numpy()
-        return in_memory(cohort[:, np.flatnonzero(here)])
+        cohort = self.open(source)
+        return in_memory(cohort[:, np.flatnonzero(held_out(cohort, sources()[source], self.data))])
 
     def _chr20(self, world: dict) -> list[Locus]:
         people = self._held_out("human_chr20")

@@ -36,6 +36,9 @@ def train_verb(
     ] = None,
     examples: Examples = 90_000,
     passes: Passes = 6.0,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Also train it without each of its parts, for the card.")
+    ] = False,
     threads: o.Threads = None,
     seed: o.Seed = 0,
     force: o.Force = False,
@@ -48,7 +51,8 @@ def train_verb(
 
     about = train_deconvolver(
         out, data=data, genotypes=genotypes or [], n_examples=examples, passes=passes,
-        threads=threads or available_threads(), seed=seed, force=force, reporter=reporter_for(as_json),
+        ablation=ablation, threads=threads or available_threads(), seed=seed, force=force,
+        reporter=reporter_for(as_json),
     )  # fmt: skip
     _tell(about, out, as_json)
 

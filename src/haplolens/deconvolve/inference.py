@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -12,15 +12,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from haplolens.deconvolve.features import (
-    LD_SCORE_AT,
-    MAF_AT,
-    REST_AT,
-    SURPRISE_AT,
-    SWAPPED,
-    Inputs,
-    read_inputs,
-)
+from haplolens.deconvolve.familiar import Familiar, describe, read_familiar
+from haplolens.deconvolve.features import SWAPPED, Inputs, read_inputs
 from haplolens.errors import InputError
 from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns
 from haplolens.finemap.posterior import Refined, RegionTrait, VariantPosterior
@@ -32,80 +25,6 @@ _FIELDS = ("variants", "pairs", "slots", "start", "modes", "context")
 _OF_ALT = [*SWAPPED, UNRESOLVED]
 SAME = 0.99999
 """Variants in more LD than this, in the additive and in their best columns, get the same answer."""
-
-
-@dataclass(frozen=True, eq=False)
-class Familiar:
-    """Where the training regions lie, by `describe`: what the network may be trusted with.
-
-    Parameters
-    ----------
-    names
-        (D,) of the numbers.
-    mean
-        (D,).
-    precision
-        (D, D), inverse covariance.
-    limit
-        Squared Mahalanobis distance that `share` of the training regions stay below.
-    low, high
-        (D,) smallest and largest number seen, with a margin.
-    """
-
-    names: list[str]
-    mean: np.ndarray
-    precision: np.ndarray
-    limit: float
-    low: np.ndarray
-    high: np.ndarray
-
-    def stranger(self, described: np.ndarray) -> str:
-        """Why a region is unlike those of training; empty where it is not."""
-        outside = np.flatnonzero((described < self.low) | (described > self.high))
-        if len(outside):
-            at = outside[0]
-            return (
-                f"its {self.names[at]} ({described[at]:.2f}) lies outside the network's training "
-                f"({self.low[at]:.2f} to {self.high[at]:.2f})"
-            )
-        gap = described - self.mean
-        if gap @ self.precision @ gap > self.limit:
-            worst = int(np.abs(gap * np.sqrt(np.diagonal(self.precision))).argmax())
-            return f"it is unlike the regions of the network's training, above all in its {self.names[worst]}"
-        return ""
-
-
-DESCRIBED = (
-    "log sample size", "log number of variants", "allele frequencies", "range of LD", "LD between neighbours",
-    "strongest signal", "number of effects", "signal that SuSiE leaves", "misfit of scores and LD", "expected causes",
-    "size of the panel",
-)  # fmt: skip
-OPEN_ABOVE = (1,)
-"""Numbers that may be larger than any in training: attention does not care how many variants there are."""
-
-
-def describe(inputs: Inputs | dict[str, np.ndarray]) -> np.ndarray:
-    """(D,) numbers of a region by which the network knows whether it has seen its like (`DESCRIBED`)."""
-    read = inputs.get if isinstance(inputs, dict) else lambda name: getattr(inputs, name)
-    variants, context = (np.asarray(read(name), float) for name in ("variants", "context"))
-    r = np.asarray(read("pairs")[0], float)
-    beside = np.abs(np.diagonal(r, 1)) if len(r) > 1 else np.zeros(1)
-    n, size, top, effects, expected, panel = context[[0, 12, 13, 14, 9, 4]]
-    return np.array(
-        [
-            n,
-            size,
-            variants[:, MAF_AT].mean(),
-            variants[:, LD_SCORE_AT].mean() - size,
-            beside.mean(),
-            top,
-            effects,
-            variants[:, REST_AT].max(),
-            np.log1p(np.expm1(variants[:, SURPRISE_AT] + 0.5).clip(0).mean()),
-            expected,
-            panel,
-        ]
-    )
 
 
 class Deconvolver:
@@ -142,7 +61,7 @@ class Deconvolver:
                     f"`{folder}` has no `{name}`; name a folder that `haplolens deconvolve` wrote"
                 )
         about = json.loads((folder / "network.json").read_text())
-        return cls(folder / "network.onnx", _familiar(about.get("familiar")))
+        return cls(folder / "network.onnx", read_familiar(about.get("familiar")))
 
     @staticmethod
     @cache
@@ -181,13 +100,6 @@ class Deconvolver:
         fed["there"] = np.ones(fed["variants"].shape[:2], np.float32)
         slots, modes = self.session.run(None, fed)
         return list(zip(slots, modes, strict=True))
-
-
-def _familiar(held: dict | None) -> Familiar | None:
-    if held is None:
-        return None
-    arrays = {name: np.array(held[name]) for name in ("mean", "precision", "low", "high")}
-    return Familiar(list(held["names"]), limit=float(held["limit"]), **arrays)
 
 
 def _posterior(

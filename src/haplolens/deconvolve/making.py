@@ -8,39 +8,23 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
 
-from haplolens.deconvolve.calibration import Bin, reliability, truth_of
-from haplolens.deconvolve.inference import DESCRIBED, OPEN_ABOVE, describe
+from haplolens.deconvolve.calibration import reliability, truth_of
+from haplolens.deconvolve.card import card, scores_of
+from haplolens.deconvolve.familiar import describe, familiar_of
 from haplolens.deconvolve.pool import Stored, make_pool, read_pool
 from haplolens.errors import MissingPeerError, OutputError
 from haplolens.io.genotypes import read_genotypes
 from haplolens.progress import Reporter
 
-FAMILIAR_SHARE = 0.998
-"""Training regions that count as familiar; the rest mark the edge."""
-EDGE = 0.05
-"""How far beyond the smallest and largest number of training, in parts of their distance, is still familiar."""
-LEAST_EDGE = 0.15
-"""The same, at least (the numbers of `inference.describe` are of the order of 1)."""
 
-
-@dataclass(frozen=True)
-class Scores:
-    """Log loss per region and average precision, before the network and after it."""
-
-    source: str
-    regions: int
-    log_loss_susie: float
-    log_loss: float
-    pooled_susie: float
-    pooled: float
-    per_region_susie: float
-    per_region: float
+POOL_CODE = ("features.py", "pool.py", "problems.py", "sources.py", "sources.toml", "worlds.py")
+"""Files, beside `finemap`, that examples depend on."""
 
 
 def train_deconvolver(
@@ -51,6 +35,7 @@ def train_deconvolver(
     n_examples: int = 90_000,
     passes: float = 6.0,
     network: dict | None = None,
+    ablation: bool = False,
     threads: int = 2,
     seed: int = 0,
     force: bool = False,
@@ -75,6 +60,8 @@ def train_deconvolver(
         Times they go by.
     network
         Options of `network.Deconvolver`.
+    ablation
+        Also train it without each of its parts, shortly, for the card (`ablation.ablate`).
     threads
         Worker processes.
     seed
@@ -116,9 +103,16 @@ def train_deconvolver(
         "recipe": asdict(recipe) | {"n_examples": len(examples), "seed": seed},
         "sources": _counts(examples),
         "minutes": round((time.monotonic() - started) / 60, 1),
-        "familiar": familiar_of(examples),
+        "familiar": familiar_of(_described(examples)),
     }
-    return _finish(out, net, read_pool(made["test"]), about)
+    test = read_pool(made["test"])
+    if ablation:
+        from haplolens.deconvolve.ablation import ablate
+
+        about["ablation"] = [
+            asdict(one) for one in ablate(examples, test, threads=threads, seed=seed, reporter=reporter)
+        ]
+    return _finish(out, net, test, about)
 
 
 def adapt_deconvolver(
@@ -180,7 +174,7 @@ def adapt_deconvolver(
     }
     about = {
         "recipe": asdict(recipe) | {"n_examples": len(examples), "seed": seed},
-        "sources": _counts(examples), "familiar": familiar_of(examples, known), "helped": helped,
+        "sources": _counts(examples), "familiar": familiar_of(_described(examples), known), "helped": helped,
     }  # fmt: skip
     return _finish(out, net, test, about)
 
@@ -229,21 +223,11 @@ def _key(
     n_examples: int, data: Path | None, genotypes: Sequence[Path], seed: int, n_samples: int | None
 ) -> str:
     """What a pool depends on, the code that makes it included."""
-    here = files("haplolens")
-    code = hashlib.sha256()
-    for room in ("deconvolve", "finemap"):
-        for file in sorted(
-            (one for one in (here / room).iterdir() if one.name.endswith((".py", ".toml"))), key=str
-        ):
-            if file.name not in (
-                "making.py",
-                "training.py",
-                "export.py",
-                "network.py",
-                "loss.py",
-                "calibration.py",
-            ):
-                code.update(file.read_bytes())
+    here, code = files("haplolens"), hashlib.sha256()
+    made_by = [here / "deconvolve" / name for name in POOL_CODE]
+    made_by += sorted((one for one in (here / "finemap").iterdir() if one.name.endswith(".py")), key=str)
+    for file in made_by:
+        code.update(file.read_bytes())
     own = [(path.name, path.stat().st_size) for path in genotypes]
     return json.dumps([n_examples, data is not None, own, seed, n_samples, code.hexdigest()])
 
@@ -292,98 +276,13 @@ def _finish(out: Path, net: object, test: list[Stored], about: dict) -> dict:
     return json.loads((out / "network.json").read_text())
 
 
-def scores_of(
-    source: str,
-    examples: Sequence[Stored],
-    pips: Sequence[np.ndarray],
-    susie: Sequence[np.ndarray] | None = None,
-) -> Scores:
-    """Scores of one answer beside SuSiE's (by default where the slots start)."""
-    from haplolens.deconvolve.training import score
-
-    start = susie or [_start_pip(e) for e in examples]
-    after, before = score(examples, pips), score(examples, start)
-    return Scores(
-        source, int(after["regions"]), before["log_loss"], after["log_loss"],
-        before["average_precision_pooled"], after["average_precision_pooled"],
-        before["average_precision_per_region"], after["average_precision_per_region"],
-    )  # fmt: skip
-
-
-def _start_pip(example: Stored) -> np.ndarray:
-    return 1.0 - np.prod(1.0 - np.exp(example.arrays["start"][:, 1:].astype(float)), axis=0)
-
-
-def familiar_of(examples: Sequence[Stored], known: dict | None = None) -> dict:
-    """Where training regions lie, for `inference.Familiar`; ``known`` is what the network was trained on before."""
-    described = np.stack([describe(e.arrays) for e in examples])
-    low, high = described.min(axis=0), described.max(axis=0)
-    room = np.maximum(EDGE * (high - low), LEAST_EDGE)
-    low, high = low - room, high + room
-    high[list(OPEN_ABOVE)] = 1e9
-    if known is None:
-        mean = described.mean(axis=0)
-        precision = np.linalg.inv(np.cov(described.T) + 1e-3 * np.eye(len(mean)))
-        limit = 0.0
-    else:
-        low, high = np.minimum(low, known["low"]), np.maximum(high, known["high"])
-        mean, precision, limit = np.array(known["mean"]), np.array(known["precision"]), known["limit"]
-    gap = described - mean
-    distance = np.einsum("ij,jk,ik->i", gap, precision, gap)
-    return {
-        "names": list(DESCRIBED), "mean": mean.tolist(), "precision": precision.tolist(),
-        "limit": max(limit, float(np.quantile(distance, FAMILIAR_SHARE))), "low": low.tolist(),
-        "high": high.tolist(),
-    }  # fmt: skip
+def _described(examples: Sequence[Stored]) -> np.ndarray:
+    return np.stack([describe(e.arrays) for e in examples])
 
 
 def _counts(examples: Sequence[Stored]) -> dict[str, int]:
     names, counts = np.unique([e.source for e in examples], return_counts=True)
     return dict(zip(names.tolist(), counts.tolist(), strict=True))
-
-
-def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
-    """The card that travels with the weights, in Markdown."""
-    recipe = about["recipe"]
-    lines = [
-        "# The neural deconvolver: card",
-        "",
-        "Goes over the encoding-aware SuSiE fit of a region and returns, for each variant, the probability of being a",
-        "cause and its mode of action. Method, limits and when it misleads: `docs/deconvolver.md`.",
-        "",
-        f"Trained on {recipe['n_examples']:,} simulated regions, {recipe['passes']:g} passes, AdamW "
-        f"{recipe['learning_rate']:g}, seed {recipe['seed']}. ONNX and torch agree within {about['onnx_parity']:.0e}.",
-        "",
-        "| genotypes | regions |",
-        "|---|---|",
-        *(f"| {name} | {count:,} |" for name, count in about["sources"].items()),
-        "",
-        "On regions that training never opened (where the slots start, which is SuSiE's answer → network):",
-        "",
-        "| genotypes | regions | log loss | average precision, pooled | per region |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {s.source} | {s.regions:,} | {s.log_loss_susie:.3f} → {s.log_loss:.3f} | "
-            f"{s.pooled_susie:.3f} → {s.pooled:.3f} | {s.per_region_susie:.3f} → {s.per_region:.3f} |"
-            for s in judged
-        ),
-        "",
-        "| pip | said | seen (simultaneous 95 % interval) | variants |",
-        "|---|---|---|---|",
-        *(
-            f"| {b.low:g}–{b.high:g} | {b.said:.4f} | {b.seen:.4f} [{b.seen_low:.4f}, {b.seen_high:.4f}] | {b.n:,} |"
-            for b in bins
-        ),
-        "",
-    ]
-    if "helped" in about:
-        before, after = about["helped"]["before"], about["helped"]["after"]
-        lines += [
-            f"Adapted: on the cohort's held-out regions log loss {before['log_loss']:.3f} → {after['log_loss']:.3f}, "
-            f"average precision per region {before['per_region']:.3f} → {after['per_region']:.3f}.",
-            "",
-        ]
-    return "\n".join(lines)
 
 
 def _torch() -> object:
