@@ -22,7 +22,6 @@ from haplolens.errors import MissingPeerError, OutputError
 from haplolens.io.genotypes import read_genotypes
 from haplolens.progress import Reporter
 
-
 POOL_CODE = ("features.py", "pool.py", "problems.py", "sources.py", "sources.toml", "worlds.py")
 """Files, beside `finemap`, that examples depend on."""
 
