@@ -46,9 +46,9 @@ class Familiar:
         outside = np.flatnonzero((described < self.low) | (described > self.high))
         if len(outside):
             at = outside[0]
+            where = "below" if described[at] < self.low[at] else "above"
             return (
-                f"its {self.names[at]} ({described[at]:.2f}) lies outside the network's training "
-                f"({self.low[at]:.2f} to {self.high[at]:.2f})"
+                f"its {self.names[at].removeprefix('log ')} lies {where} all that the network was trained on"
             )
         gap = described - self.mean
         if gap @ self.precision @ gap > self.limit:
