@@ -209,7 +209,7 @@ def _pools(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "key.json").write_text(key)
     made = {}
-    for name, n, offset in (("train", n_examples, 0), ("test", max(n_examples // 10, 800), 1)):
+    for name, n, offset in (("train", n_examples, 0), ("test", max(n_examples // 10, 400), 1)):
         with reporter.step(f"regions to {name} on", max(n // 400, 1)) as done:
             made[name] = make_pool(
                 folder / name, n, data=data, extra=genotypes, threads=threads, seed=2 * seed + offset,
