@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from haplolens.bench.finding import Found, coverage_over_suites, summarise
+from haplolens.bench.finding import Found, coverage_over_suites, summarise, without_ties
 from haplolens.bench.locus_bootstrap import Draws, PooledRanking, window_precision
 from haplolens.bench.planted import PlantedTrait
 from haplolens.bench.reliability import merge, reliability_records, tally
@@ -87,6 +87,17 @@ def test_summarise__a_slow_method_is_compared_on_its_own_traits(traits, good):
     reference = Found("susieR", good.said, traits, good.draws)
     seen = _values(summarise("toy", [slow, reference]), "slow")
     assert seen["average_precision_pooled_over_susieR"] == 1  # both are perfect in the first window
+
+
+def test_without_ties__variants_that_are_alike_are_ranked_alike_whatever_the_rounding(traits):
+    exact = np.array([0.4, 0.4, 0.1, 0.0, 0.0])
+    noisy = exact * (1 + 1e-9 * np.arange(5))
+    np.testing.assert_array_equal(
+        np.argsort(without_ties(exact, traits[0])), np.argsort(without_ties(noisy, traits[0]))
+    )
+    ranked = without_ties(exact, traits[0])
+    assert len(set(ranked.tolist())) == 5
+    np.testing.assert_allclose(ranked, exact, rtol=1e-6, atol=1e-200)
 
 
 def test_summarise__intervals_hold_the_figure_and_seeds_hold(traits):

@@ -88,12 +88,16 @@ class PooledRanking:
     @property
     def average_precision(self) -> np.ndarray:
         """(1 + R,)."""
-        return (self.weight * self.precision).sum(axis=0) / self.total
+        return self._of_total((self.weight * self.precision).sum(axis=0))
 
     def recall(self, false_discoveries: float) -> np.ndarray:
         """(1 + R,) largest share of causes found while no more than that share of what is shown is false."""
         allowed = self.precision >= 1.0 - false_discoveries
-        return np.where(allowed, self.found, 0.0).max(axis=0) / self.total
+        return self._of_total(np.where(allowed, self.found, 0.0).max(axis=0))
+
+    def _of_total(self, held: np.ndarray) -> np.ndarray:
+        """Per cause; NaN in resamples without one."""
+        return np.divide(held, self.total, out=np.full(len(held), np.nan), where=self.total > 0)
 
 
 def _at_least(values: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
