@@ -102,7 +102,7 @@ def _calibration(found: dict, methods: list[str]) -> list[str]:
         return left + SIDE * mean, TOP + SIDE * (1.0 - observed)
 
     drawn = [
-        _text(left, TOP - 24, "calibration: causes among variants of that probability", weight="bold"),
+        _text(left, TOP - 24, "calibration: probability said, share seen", weight="bold"),
         _line(*at(0, 0), *at(1, 1), "#999999"), _line(*at(0, 0), *at(1, 0), "#999999"),
         _line(*at(0, 0), *at(0, 1), "#999999"),
     ]  # fmt: skip
