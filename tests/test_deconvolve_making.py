@@ -53,5 +53,5 @@ def test_train__from_genealogies_alone(tmp_path):
 def test_train__says_which_genotypes_are_missing(tmp_path):
     from haplolens.deconvolve.sources import open_sources
 
-    with pytest.raises(InputError, match="lacks"):
+    with pytest.raises(InputError, match="is not there"):
         open_sources(tmp_path)

@@ -20,7 +20,7 @@ PARTS = {
     "one block": {"depth": 1},
 }
 """Name -> options of `network.Deconvolver`."""
-SHARE = 6
+SHARE = 11
 """One in so many of the examples is trained on."""
 PASSES = 2.0
 
@@ -44,7 +44,7 @@ def ablate(
     seed: int = 0,
     reporter: Reporter | None = None,
 ) -> list[Ablated]:
-    """Train every network of `PARTS` on a sixth of the examples, twice over, and judge it.
+    """Train every network of `PARTS` on one in `SHARE` of the examples, twice over, and judge it.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
     ]
     if "ablation" in about:
         lines += [
-            "The same short training (a sixth of the regions, twice) with and without its parts:",
+            "The same short training (one in eleven of the regions, twice over) with and without its parts:",
             "",
             "| network | weights | log loss | average precision, pooled | per region |",
             "|---|---|---|---|---|",

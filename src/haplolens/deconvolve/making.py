@@ -227,7 +227,7 @@ def _key(
     made_by += sorted((one for one in (here / "finemap").iterdir() if one.name.endswith(".py")), key=str)
     for file in made_by:
         code.update(file.read_bytes())
-    own = [(path.name, path.stat().st_size) for path in genotypes]
+    own = [(path.name, path.stat().st_size if path.exists() else 0) for path in genotypes]
     return json.dumps([n_examples, data is not None, own, seed, n_samples, code.hexdigest()])
 
 

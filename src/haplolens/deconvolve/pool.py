@@ -21,7 +21,7 @@ from haplolens.deconvolve.features import (
     read_inputs,
 )
 from haplolens.deconvolve.problems import Problem, Truth, draw_problems
-from haplolens.deconvolve.sources import Source, open_sources
+from haplolens.deconvolve.sources import Source, check_files, open_sources
 from haplolens.deconvolve.worlds import MAX_CAUSES, World, draw_world
 from haplolens.finemap.encodings import UNRESOLVED
 from haplolens.finemap.posterior import fit_variants
@@ -159,6 +159,7 @@ def make_pool(
         progress(len(paths) - len(missing))
     if not missing:
         return paths
+    check_files(data, extra)
     setup = (data, tuple(extra), test, seed, n_samples)
     with ProcessPoolExecutor(
         threads, get_context("spawn"), initializer=_start_worker, initargs=setup

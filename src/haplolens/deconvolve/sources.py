@@ -87,15 +87,12 @@ def open_sources(
         If a file is not there or holds too little.
     """
     plan = tomllib.loads(files("haplolens.deconvolve").joinpath("sources.toml").read_text())
+    check_files(data, extra)
     rng = np.random.default_rng([seed, 17])
     found = []
     wanted = {} if data is None else {name: entry for name, entry in plan.items() if "file" in entry}
     for name, entry in wanted.items():
         assert data is not None
-        if not (data / entry["file"]).exists():
-            raise InputError(
-                f"`{data}` lacks `{entry['file']}`, which is trained on; name the right folder (--data)"
-            )
         cohort = read_genotypes(data / entry["file"])
         part = np.flatnonzero(held_out(cohort, entry, data) == test)
         if part.size:
@@ -108,6 +105,16 @@ def open_sources(
             raise InputError(f"`{path}` has {at.size} variants to {what}, expected at least {FEWEST}")
         found.append(_source(path.name, cohort[:, at], {}, path.parent, rng))
     return found
+
+
+def check_files(data: Path | None, extra: Sequence[Path] = ()) -> None:
+    """Raise `InputError` for a genotype file that is not there, before any work is done."""
+    plan = tomllib.loads(files("haplolens.deconvolve").joinpath("sources.toml").read_text())
+    for entry in () if data is None else plan.values():
+        if "file" in entry and not (data / entry["file"]).exists():
+            raise InputError(f"`{data / entry['file']}` is not there, and is to be trained on; mend --data")
+    for path in extra:
+        read_genotypes(path)
 
 
 def held_out(cohort: Cohort, entry: dict, data: Path) -> np.ndarray:
