@@ -239,7 +239,7 @@ def test_store__plink2_reads_it(tmp_path):
     """Allele counts that plink2 finds in our store."""
     path = data("edge_cases/messy_vcf/1kg.vcf.gz")
     import_genotypes(path, tmp_path / "store")
-    run(peer("plink2"), "--pfile", tmp_path / "store", "--validate")
+    run(peer("plink2"), "--pfile", tmp_path / "store", "--validate", "--out", tmp_path / "checked")
     run("plink2", "--pfile", tmp_path / "store", "--freq", "--out", tmp_path / "store")
     lines = (tmp_path / "store.afreq").read_text().splitlines()[1:]
     theirs = np.array([float("nan" if (f := line.split()[4]) == "nan" else f) for line in lines])
