@@ -54,7 +54,7 @@ def train_deconvolver(
     genotypes
         Genotype files of your own that join the mix.
     n_examples
-        Regions to train on; about 110 kB each, on disk and in memory.
+        Regions to train on; about 70 kB each, on disk and in memory.
     passes
         Times they go by.
     network

@@ -33,13 +33,6 @@ class Batch(NamedTuple):
     there: Tensor  # (B, V) float
 
 
-class Deconvolution(NamedTuple):
-    """Log probabilities of each slot (B, S, 1 + V; the first is `no cause`), and of each variant's mode (B, V, 5)."""
-
-    slots: Tensor
-    modes: Tensor
-
-
 class Deconvolver(nn.Module):
     """Goes over the single effects of a region.
 
@@ -88,7 +81,13 @@ class Deconvolver(nn.Module):
         context: Tensor,
         there: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """The fields of a `Batch` to those of a `Deconvolution`."""
+        """From the fields of a `Batch`.
+
+        Returns
+        -------
+        tuple of Tensor
+            Log probabilities of each slot (B, S, 1 + V; the first is `no cause`), and of each variant's mode (B, V, 5).
+        """
         state = self._variant_states(variants, pairs, context, there)
         hidden = (there - 1.0) * 1e4  # (B, V)
         slot = self._slot_states(state, slots, start[:, :, 1:] + hidden[:, None])  # (B, S, W)
