@@ -27,7 +27,7 @@ def make_packed(n: int = 60, missing: bool = True, seed: int = 0) -> Packed:
 
 
 def make_variants() -> pd.DataFrame:
-    return pd.DataFrame({"ref": list("GATCG") + ["AT", "1"], "alt": list("ACCTT") + ["A", "2"]})
+    return pd.DataFrame({"ref": [*list("GATCG"), "AT", "1"], "alt": [*list("ACCTT"), "A", "2"]})
 
 
 @pytest.mark.parametrize("encoding", ENCODERS)

@@ -80,3 +80,7 @@ class Model(ABC):
     def about(self) -> dict[str, Any]:
         """What the fit found, for people: penalty, share of variance, gate; empty by default."""
         return {}
+
+    def parts(self, samples: Samples) -> dict[str, np.ndarray]:
+        """Predictions of the models that this one is built on, by name, as `predict` gives its own; none by default."""
+        return {}

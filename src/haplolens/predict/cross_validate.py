@@ -1,0 +1,224 @@
+"""Several predictors on the same folds: what each predicts of samples that nothing in it has seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from haplolens.data.cohort import Cohort
+from haplolens.data.splits import Fold, k_folds
+from haplolens.errors import ConfigError
+from haplolens.predict.fit import fit_rows
+from haplolens.predict.fitted import Fitted
+from haplolens.predict.metrics import score
+from haplolens.predict.paired import Paired, compare_folds
+from haplolens.predict.prepare import Data
+from haplolens.predict.recipe import Recipe
+from haplolens.progress import Reporter
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """Predictions of held-out samples by several models.
+
+    Parameters
+    ----------
+    predictions
+        One row a test sample and repeat: ``sample_id repeat fold y``, then a column a model (trait's scale;
+        probability where case/control).
+    folds
+        One row a model, repeat and fold: ``model repeat fold n_train n_test seconds`` and the metrics.
+    intervals
+        Quantitative: one row a model: the share of test samples inside their 90 % interval, and its mean width.
+    about
+        By model, what each fold's fit said of itself.
+    binary
+        Whether the trait is case/control.
+    """
+
+    predictions: pd.DataFrame
+    folds: pd.DataFrame
+    intervals: pd.DataFrame
+    about: dict[str, list[dict]] = field(default_factory=dict)
+    binary: bool = False
+
+    @property
+    def models(self) -> list[str]:
+        """Names, in the order they were asked for."""
+        return list(self.predictions.columns[4:])
+
+    @property
+    def metric(self) -> str:
+        """The headline: ``r``, or ``auroc`` where case/control."""
+        return "auroc" if self.binary else "r"
+
+    def scores(self, *, seed: int = 0) -> pd.DataFrame:
+        """One row a model and metric over all test samples of the first repeat: ``model metric value low high``."""
+        first = self.predictions[self.predictions["repeat"] == 0]
+        rows = [
+            {"model": model, "metric": metric, "value": value, "low": low, "high": high}
+            for model in self.models
+            for metric, (value, low, high) in score(
+                first["y"].to_numpy(), first[model].to_numpy(), binary=self.binary, seed=seed
+            ).items()
+        ]
+        return pd.DataFrame(rows)
+
+    def paired(self, model: str, reference: str) -> Paired:
+        """Difference of the headline metric over the folds, with the Nadeau-Bengio standard error."""
+        one, other = (self.folds[self.folds["model"] == name] for name in (model, reference))
+        share = float((one["n_test"] / one["n_train"]).mean())
+        return compare_folds(one[self.metric].to_numpy(), other[self.metric].to_numpy(), test_share=share)
+
+
+def cross_validate(
+    cohort: Cohort,
+    trait: str,
+    *,
+    models: Sequence[str | Recipe] = ("linear", "residual"),
+    covariates: Sequence[str] = (),
+    groups: np.ndarray | None = None,
+    across_groups: bool = False,
+    folds: int = 5,
+    repeats: int = 1,
+    blocks: pd.DataFrame | None = None,
+    threads: int = 1,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> CrossValidation:
+    """Cross-validate several predictors on the same folds.
+
+    Each fold's training samples alone decide everything about its model; the predictions of its parts (the linear
+    model inside the default, say) come as columns of their own.
+
+    Parameters
+    ----------
+    cohort, trait, covariates
+        As for `fit`.
+    models
+        Names or recipes.
+    groups
+        (N,) families.
+    across_groups
+        Leave whole families out; else folds are drawn at random and relatives may sit on both sides, which flatters.
+    folds, repeats
+        At least 5 folds for figures to be shown.
+    blocks
+        For the haplotype encoding.
+    threads, seed, reporter
+        Workers; of folds and models; where progress is shown.
+
+    Raises
+    ------
+    InputError, ConfigError
+        As `fit` and `data.splits.k_folds`.
+    """
+    if across_groups and groups is None:
+        raise ConfigError("leaving families out needs families: give `groups`")
+    reporter = reporter or Reporter()
+    recipes = _named(models)
+    data = Data.of(cohort, trait, covariates, groups=groups, blocks=blocks)
+    plan = plan_folds(data, folds=folds, repeats=repeats, seed=seed, across_groups=across_groups)
+    tables, rows, said = [], [], {}
+    with reporter.step(f"cross-validation of {trait}", len(plan) * len(recipes)) as advance:
+        for fold in plan:
+            table, told = _run_fold(data, fold, recipes, threads, seed, advance)
+            tables.append(table)
+            for name, (fitted, facts) in told.items():
+                rows.append(facts)
+                said.setdefault(name, []).append(fitted)
+    predictions = pd.concat(tables, ignore_index=True)
+    return CrossValidation(
+        predictions.drop(columns=[c for c in predictions if c.endswith((" low", " high"))]),
+        pd.DataFrame(rows),
+        _coverage(predictions, list(recipes)),
+        said,
+        data.binary,
+    )
+
+
+def plan_folds(data: Data, *, folds: int, repeats: int, seed: int, across_groups: bool = False) -> list[Fold]:
+    """Folds over the samples that have the trait, as positions in the cohort."""
+    plan = k_folds(
+        len(data.rows), folds, repeats=repeats, seed=seed,
+        labels=data.y[data.rows, 0] if data.binary else None,
+        groups=data.groups[data.rows] if across_groups else None,
+    )  # fmt: skip
+    return [fold._replace(train=data.rows[fold.train], test=data.rows[fold.test]) for fold in plan]
+
+
+def _named(models: Sequence[str | Recipe]) -> dict[str, Recipe]:
+    """Recipes by a name of their own."""
+    named: dict[str, Recipe] = {}
+    for given in models:
+        recipe = Recipe(model=given) if isinstance(given, str) else given
+        label = recipe.label
+        if label in named:
+            raise ConfigError(f"`{label}` is asked for twice; give each model once")
+        named[label] = recipe
+    return named
+
+
+def _run_fold(
+    data: Data, fold: Fold, recipes: dict[str, Recipe], threads: int, seed: int, advance: Any
+) -> tuple[pd.DataFrame, dict]:
+    """Predictions of one fold's test samples, and by model what its fit said and how it scored."""
+    truth = data.y[fold.test, 0]
+    table = pd.DataFrame(
+        {
+            "sample_id": data.cohort.samples["sample_id"].to_numpy()[fold.test],
+            "repeat": fold.repeat, "fold": fold.number, "y": truth,
+        }
+    )  # fmt: skip
+    told: dict[str, tuple[dict, dict]] = {}
+    for label, recipe in recipes.items():
+        started = time.perf_counter()
+        fitted = fit_rows(
+            data, fold.train, recipe, unlabelled=fold.test, threads=threads, seed=seed + fold.repeat
+        )
+        seconds = time.perf_counter() - started
+        for name, guess in _guesses(fitted, data, fold, label).items():
+            if name in recipes and name != label:
+                continue  # asked for on its own
+            for column in guess:
+                table[name if column == "prediction" else f"{name} {column}"] = guess[column].to_numpy()
+            values = score(truth, guess["prediction"].to_numpy(), binary=data.binary, bootstraps=0)
+            facts = {
+                "model": name, "repeat": fold.repeat, "fold": fold.number, "n_train": len(fold.train),
+                "n_test": len(fold.test), "seconds": seconds, **{k: v[0] for k, v in values.items()},
+            }  # fmt: skip
+            told[name] = (fitted.about if name == label else {}, facts)
+        advance(1)
+    return table, told
+
+
+def _guesses(fitted: Fitted, data: Data, fold: Fold, label: str) -> dict[str, pd.DataFrame]:
+    """Predictions of a model and of each of its parts for the test samples."""
+    samples = replace(fitted.preparation.of(data, fold.test), y=None, groups=None)
+    whole = fitted.predict_samples(samples)
+    wanted = [c for c in whole.columns if c != "log_odds"]
+    guesses = {label: whole[wanted]}
+    for name, raw in fitted.model.parts(samples).items():
+        guesses[name] = pd.DataFrame({"prediction": fitted.on_scale(raw)})
+    return guesses
+
+
+def _coverage(predictions: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+    """Share of test samples inside their interval."""
+    rows = []
+    for model in models:
+        if f"{model} low" in predictions:
+            low, high, y = predictions[f"{model} low"], predictions[f"{model} high"], predictions["y"]
+            inside = (y >= low) & (y <= high)
+            rows.append(
+                {
+                    "model": model, "coverage": float(inside.mean()), "mean_width": float((high - low).mean()),
+                    "n": len(y),
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows, columns=["model", "coverage", "mean_width", "n"])

@@ -1,0 +1,131 @@
+"""Fit a predictor: prepare, learn, calibrate, all on the training samples alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from haplolens.data.cohort import Cohort
+from haplolens.parallel import Progress
+from haplolens.predict.calibration import Calibrator, ConformalInterval, fit_calibrator
+from haplolens.predict.filters import GivenFilter, parse_filter
+from haplolens.predict.fitted import Fitted
+from haplolens.predict.model import Model
+from haplolens.predict.models import build
+from haplolens.predict.prepare import Data, Preparation
+from haplolens.predict.recipe import Recipe
+
+
+def fit(
+    cohort: Cohort,
+    trait: str | Sequence[str],
+    *,
+    covariates: Sequence[str] = (),
+    recipe: Recipe | str = "residual",
+    groups: np.ndarray | None = None,
+    threads: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Train a predictor on all samples of a cohort that have the trait.
+
+    Parameters
+    ----------
+    cohort
+        Genotypes that passed QC, with the trait and the covariates among the columns of its samples.
+    trait
+        Column; or several, which one network predicts together, missing values masked.
+    covariates
+        Columns to learn from beside the genotypes.
+    recipe
+        How; or the name of a model.
+    groups
+        (N,) family labels that no inner fold divides.
+    threads, seed, progress
+        Workers; of everything random; called with 1 after each inner fold.
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    InputError, ConfigError, MissingPeerError
+        Naming what is too few, unknown or not installed.
+    """
+    recipe = Recipe(model=recipe) if isinstance(recipe, str) else recipe
+    data = Data.of(cohort, trait, covariates, groups=groups)
+    return fit_rows(data, data.rows, recipe, threads=threads, seed=seed, progress=progress, axes=True)
+
+
+def fit_rows(
+    data: Data,
+    rows: np.ndarray,
+    recipe: Recipe,
+    *,
+    unlabelled: np.ndarray | None = None,
+    threads: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+    axes: bool = False,
+) -> Fitted:
+    """Train on some samples; nothing else of the cohort is looked at.
+
+    Parameters
+    ----------
+    data
+        The cohort.
+    rows
+        Training samples.
+    recipe
+        How. With ``leaky`` the scaling and the filter see all samples of ``unlabelled``, too.
+    unlabelled
+        Only for ``leaky``: the samples of the test set.
+    """
+    started = time.perf_counter()
+    seen = rows if not recipe.leaky or unlabelled is None else np.concatenate([rows, unlabelled])
+    prepared = Preparation.fit(data, seen, recipe, axes=axes)
+    choice = parse_filter(recipe.filter)
+    if recipe.leaky and choice is not None:
+        choice = GivenFilter(tuple(choice(prepared.of(data, seen))))
+    train = prepared.of(data, rows, choice)
+    model = build(recipe.model, **recipe.options).fit(
+        train, seed=seed, folds=recipe.folds, threads=threads, progress=progress
+    )
+    about = {
+        "n_train": len(rows),
+        "n_variants": train.n_variants,
+        "seconds": time.perf_counter() - started,
+        **model.about(),
+    }
+    return Fitted(
+        data.traits,
+        recipe,
+        prepared,
+        model,
+        _calibrator(model, train.y, recipe) if data.binary else None,
+        () if data.binary else _intervals(model, data.y[rows], prepared, recipe),
+        about,
+    )
+
+
+def _calibrator(model: Model, y: Any, recipe: Recipe) -> Calibrator | None:
+    """From the honest log odds of the inner folds to probabilities."""
+    if recipe.calibration == "none":
+        return None
+    return fit_calibrator(model.out_of_fold, y, kind=recipe.calibration)
+
+
+def _intervals(
+    model: Model, y: np.ndarray, prepared: Preparation, recipe: Recipe
+) -> tuple[ConformalInterval, ...]:
+    """From the honest residuals of the inner folds, on the scale of the trait."""
+    honest = model.out_of_fold.reshape(y.shape) * prepared.scale + prepared.centre
+    known = np.isfinite(y)
+    return tuple(
+        ConformalInterval.fit(column[seen], guess[seen], level=recipe.level)
+        for column, guess, seen in zip(y.T, honest.T, known.T, strict=True)
+    )
