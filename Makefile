@@ -15,7 +15,7 @@ $(BIN)/haplolens: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/haplolens
-	$(PIP) -e '.[deep,dev]'
+	$(PIP) -e '.[deep,tune,dev]'
 	@touch $@
 
 demo: $(BIN)/haplolens  ## heterogeneous-stock mice, HDL cholesterol -> demo-results/
