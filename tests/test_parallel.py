@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from haplolens.parallel import available_threads, map_ordered
+from haplolens.parallel import available_threads, map_ordered, map_processes
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -32,3 +32,8 @@ def test_map_ordered__uses_workers():
     names = set(map_ordered(lambda i: threading.current_thread().name, range(9), 2))
     assert threading.current_thread().name not in names
     assert available_threads() >= 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_map_processes__keeps_the_order(workers):
+    assert list(map_processes(abs, range(-7, 4), workers)) == [abs(i) for i in range(-7, 4)]

@@ -2,7 +2,8 @@
 
 Threads, because the heavy parts (BLAS, numpy ufuncs, file readers) release the interpreter lock.
 BLAS itself is held at one thread, so that a sum is always added up in the same order: the same seed gives
-the same bytes whatever the number of workers.
+the same bytes whatever the number of workers. Work that holds the interpreter lock (training of predictors) goes to
+processes instead.
 """
 
 from __future__ import annotations
@@ -57,3 +58,28 @@ def map_ordered(
                 yield flying.pop(0).result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def map_processes(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int = 1
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for each item, in the order of the items, from processes of their own.
+
+    Large arrays travel as memory maps, once for all workers. Each process computes on one thread.
+
+    Parameters
+    ----------
+    function
+        Defined in a module, or a ``functools.partial`` of one.
+    items
+        Work items.
+    workers
+        Processes; 1 runs in this one.
+    """
+    if workers <= 1:
+        yield from map_ordered(function, items)
+        return
+    from joblib import Parallel, delayed, parallel_config  # a third of a second: not for those who do without
+
+    with parallel_config(backend="loky", n_jobs=workers, inner_max_num_threads=1):
+        yield from Parallel(return_as="generator")(delayed(function)(item) for item in items)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import pandas as pd
 from haplolens.data.cohort import Cohort
 from haplolens.data.splits import Fold, k_folds
 from haplolens.errors import ConfigError
+from haplolens.parallel import map_processes
 from haplolens.predict.fit import fit_rows
 from haplolens.predict.fitted import Fitted
 from haplolens.predict.metrics import score
@@ -111,7 +112,7 @@ def cross_validate(
     blocks
         For the haplotype encoding.
     threads, seed, reporter
-        Workers; of folds and models; where progress is shown.
+        Folds fitted at the same time, each in a process; of folds and models; where progress is shown.
 
     Raises
     ------
@@ -125,9 +126,10 @@ def cross_validate(
     data = Data.of(cohort, trait, covariates, groups=groups, blocks=blocks)
     plan = plan_folds(data, folds=folds, repeats=repeats, seed=seed, across_groups=across_groups)
     tables, rows, said = [], [], {}
-    with reporter.step(f"cross-validation of {trait}", len(plan) * len(recipes)) as advance:
-        for fold in plan:
-            table, told = _run_fold(data, fold, recipes, threads, seed, advance)
+    work = partial(_run_fold, data, recipes, seed)
+    with reporter.step(f"cross-validation of {trait}", len(plan)) as advance:
+        for table, told in map_processes(work, plan, min(threads, len(plan))):
+            advance(1)
             tables.append(table)
             for name, (fitted, facts) in told.items():
                 rows.append(facts)
@@ -164,9 +166,7 @@ def _named(models: Sequence[str | Recipe]) -> dict[str, Recipe]:
     return named
 
 
-def _run_fold(
-    data: Data, fold: Fold, recipes: dict[str, Recipe], threads: int, seed: int, advance: Any
-) -> tuple[pd.DataFrame, dict]:
+def _run_fold(data: Data, recipes: dict[str, Recipe], seed: int, fold: Fold) -> tuple[pd.DataFrame, dict]:
     """Predictions of one fold's test samples, and by model what its fit said and how it scored."""
     truth = data.y[fold.test, 0]
     table = pd.DataFrame(
@@ -178,22 +178,22 @@ def _run_fold(
     told: dict[str, tuple[dict, dict]] = {}
     for label, recipe in recipes.items():
         started = time.perf_counter()
-        fitted = fit_rows(
-            data, fold.train, recipe, unlabelled=fold.test, threads=threads, seed=seed + fold.repeat
-        )
+        fitted = fit_rows(data, fold.train, recipe, unlabelled=fold.test, seed=seed + fold.repeat)
         seconds = time.perf_counter() - started
         for name, guess in _guesses(fitted, data, fold, label).items():
             if name in recipes and name != label:
                 continue  # asked for on its own
             for column in guess:
                 table[name if column == "prediction" else f"{name} {column}"] = guess[column].to_numpy()
-            values = score(truth, guess["prediction"].to_numpy(), binary=data.binary, bootstraps=0)
+            values = score(
+                truth, guess["prediction"].to_numpy(), binary=data.binary, bootstraps=0,
+                centre=float(data.y[fold.train, 0].mean()), threshold=fitted.about.get("threshold", 0.5),
+            )  # fmt: skip
             facts = {
                 "model": name, "repeat": fold.repeat, "fold": fold.number, "n_train": len(fold.train),
                 "n_test": len(fold.test), "seconds": seconds, **{k: v[0] for k, v in values.items()},
             }  # fmt: skip
             told[name] = (fitted.about if name == label else {}, facts)
-        advance(1)
     return table, told
 
 
