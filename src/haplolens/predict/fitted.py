@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from haplolens.data.cohort import Cohort
+from haplolens.predict.align import MAX_ABSENT, MAX_MISSING, align
 from haplolens.predict.calibration import Calibrator, ConformalInterval
 from haplolens.predict.model import Model
 from haplolens.predict.prepare import Preparation
@@ -50,6 +53,55 @@ class Fitted:
     def binary(self) -> bool:
         """Whether the trait is case/control."""
         return self.preparation.binary
+
+    @property
+    def build(self) -> str | None:
+        """Genome build of the training genotypes, if it was known."""
+        return self.about.get("build")
+
+    def predict(
+        self, cohort: Cohort, *, max_absent: float = MAX_ABSENT, max_missing: float = MAX_MISSING
+    ) -> pd.DataFrame:
+        """Predictions for anyone's genotypes, whatever the order, strand and REF of their variants.
+
+        Parameters
+        ----------
+        cohort
+            Genotypes as they are read, without QC; the model's covariates among the columns of its samples.
+        max_absent, max_missing
+            See `align.align`: what is absent or missing counts as the training mean, up to these shares.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``sample_id``, then as `predict_samples`. ``attrs["notes"]`` says what did not fit as it was, and
+            ``attrs["alignment"]`` counts it.
+
+        Raises
+        ------
+        AlignmentError, InputError
+            As `align.align`.
+        """
+        aligned = align(
+            self.preparation, cohort, build=self.build, max_absent=max_absent, max_missing=max_missing
+        )
+        table = self.predict_samples(aligned.samples)
+        table.insert(0, "sample_id", cohort.samples["sample_id"].to_numpy())
+        table.attrs |= {"notes": aligned.notes, "alignment": aligned.counts}
+        return table
+
+    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+        """Write the model folder (`model_folder.write_model`); ``force`` replaces an earlier model there."""
+        from haplolens.predict.model_folder import write_model  # it needs this module
+
+        return write_model(self, folder, force=force)
+
+    @staticmethod
+    def load(folder: str | Path) -> Fitted:
+        """The predictor that a model folder holds (`model_folder.read_model`)."""
+        from haplolens.predict.model_folder import read_model
+
+        return read_model(folder)
 
     def predict_samples(self, samples: Samples) -> pd.DataFrame:
         """Predictions for prepared samples, in their order.

@@ -48,7 +48,7 @@ class HaplotypeCoder:
             Rarer haplotypes are one class of their own, which all counts being 0 stands for.
         """
         codebooks, places = [], []
-        keys = _keys(cohort.variants)
+        keys = variant_keys(cohort.variants)
         for columns, block_id in _members(cohort.variants, blocks):
             haplotypes = read_haplotypes(cohort, columns)
             book, _ = cluster_haplotypes(
@@ -115,5 +115,6 @@ def _members(variants: pd.DataFrame, blocks: pd.DataFrame) -> Sequence[tuple[np.
     return found
 
 
-def _keys(variants: pd.DataFrame) -> list[str]:
+def variant_keys(variants: pd.DataFrame) -> list[str]:
+    """``chrom:pos:ref:alt`` of each."""
     return [f"{v.chrom}:{v.pos}:{v.ref}:{v.alt}" for v in variants.itertuples()]

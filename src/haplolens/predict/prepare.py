@@ -130,6 +130,9 @@ class Preparation:
         How many of them are covariates.
     haplotypes
         Codebooks of the haplotype encoding, or None.
+    markers
+        With ``haplotypes`` the variants that they are made of, all of the training cohort's in its order: ``chrom pos
+        id ref alt af``.
     """
 
     variants: pd.DataFrame
@@ -141,6 +144,7 @@ class Preparation:
     axes: Axes | None = None
     n_pcs: int = 0
     haplotypes: HaplotypeCoder | None = None
+    markers: pd.DataFrame | None = None
 
     @classmethod
     def fit(cls, data: Data, rows: np.ndarray, recipe: Recipe, *, axes: bool = False) -> Preparation:
@@ -160,6 +164,7 @@ class Preparation:
             None,
             recipe.pcs,
             haplotypes,
+            None if haplotypes is None else data.cohort.variants[["chrom", "pos", "id", "ref", "alt", "af"]],
         )
         if not (axes or recipe.pcs):
             return prepared
