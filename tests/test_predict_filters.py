@@ -122,9 +122,10 @@ def test_mutual_information__of_noise_is_zero_on_average_for_rare_and_common():
         assert abs(part.mean()) < 4 * part.std() / np.sqrt(len(part))
 
 
-def test_mutual_information_filter__takes_so_many_from_each_chromosome():
+@pytest.mark.parametrize("kind", [GwasFilter, MutualInformationFilter])
+def test_filter__takes_so_many_from_each_chromosome(kind):
     samples = planted()
-    chosen = MutualInformationFilter(7, per_chromosome=True)(samples)
+    chosen = kind(7, per_chromosome=True)(samples)
     assert samples.variants["chrom"].iloc[chosen].value_counts().to_dict() == {"1": 7, "2": 7, "3": 7}
     assert (np.diff(chosen) > 0).all()
     assert {11, 64} <= set(chosen)

@@ -37,13 +37,16 @@ class GwasFilter:
     ----------
     top
         Variants to take; fewer come back where fewer vary.
+    per_chromosome
+        Take so many from each chromosome.
     """
 
     top: int
+    per_chromosome: bool = False
 
     def __call__(self, samples: Samples) -> np.ndarray:
         """(v,) sorted positions."""
-        return _strongest(gwas_strength(samples), self.top)
+        return _choose(samples, gwas_strength(samples), self.top, self.per_chromosome)
 
 
 @dataclass(frozen=True)
@@ -71,15 +74,7 @@ class MutualInformationFilter:
 
     def __call__(self, samples: Samples) -> np.ndarray:
         """(v,) sorted positions."""
-        strength = mutual_information(samples)
-        if not self.per_chromosome:
-            return _strongest(strength, self.top)
-        chrom = samples.variants["chrom"].to_numpy()
-        parts = [np.flatnonzero(chrom == name) for name in dict.fromkeys(chrom)]
-        kept = [
-            part[_strongest(strength[part], self.top)] for part in parts if (strength[part] > -np.inf).any()
-        ]
-        return np.sort(np.concatenate(kept)) if kept else _strongest(strength, self.top)
+        return _choose(samples, mutual_information(samples), self.top, self.per_chromosome)
 
 
 @dataclass(frozen=True)
@@ -154,6 +149,7 @@ def chain(*filters: Filter) -> Filter:
 
 FILTERS: dict[str, Callable[[str], Filter]] = {
     "gwas": lambda value: GwasFilter(int(value)),
+    "gwas_chrom": lambda value: GwasFilter(int(value), per_chromosome=True),
     "mi": lambda value: MutualInformationFilter(int(value)),
     "mi_chrom": lambda value: MutualInformationFilter(int(value), per_chromosome=True),
     "prune": lambda value: PruneFilter(float(value)),
@@ -281,6 +277,16 @@ def _basis(covariates: np.ndarray) -> np.ndarray:
     design = np.column_stack([np.ones(len(covariates)), covariates])
     left, size, _ = np.linalg.svd(design, full_matrices=False)
     return left[:, size > 1e-9 * size.max()]
+
+
+def _choose(samples: Samples, strength: np.ndarray, top: int, per_chromosome: bool) -> np.ndarray:
+    """Sorted positions of the strongest of all, or of each chromosome."""
+    if not per_chromosome:
+        return _strongest(strength, top)
+    chrom = samples.variants["chrom"].to_numpy()
+    parts = [np.flatnonzero(chrom == name) for name in dict.fromkeys(chrom)]
+    kept = [part[_strongest(strength[part], top)] for part in parts if (strength[part] > -np.inf).any()]
+    return np.sort(np.concatenate(kept)) if kept else _strongest(strength, top)
 
 
 def _strongest(strength: np.ndarray, top: int) -> np.ndarray:
