@@ -127,6 +127,19 @@ def test_holdout__share_of_each_class_and_of_groups():
     assert len(holdout(200, 0.2, groups=groups).test) == 40
 
 
+def test_inner_folds__are_fewer_where_groups_are():
+    groups = np.repeat(["a", "b", "c", "d"], [9, 8, 7, 6])
+    assert len(inner_folds(30, 5, 0, groups=groups)) == 4
+    labels = np.r_[np.ones(20, int), np.zeros(10, int)]  # controls in c and d alone
+    folds = inner_folds(30, 5, 0, labels, groups)
+    assert len(folds) == 2
+    assert all(set(labels[held]) == {0, 1} for _, held in folds)
+    with pytest.raises(InputError, match="belong to one group"):
+        inner_folds(9, 5, 0, groups=["a"] * 9)
+    with pytest.raises(InputError, match="1 groups with cases"):
+        inner_folds(30, 5, 0, (groups == "a").astype(int), groups)
+
+
 def test_holdout__whole_groups_carry_both_classes_or_it_is_told():
     groups, labels = np.repeat(np.arange(30), 4), np.tile([0, 1, 0, 0, 0, 0, 0, 0], 15)
     fold = holdout(120, 0.3, labels=labels, groups=groups)

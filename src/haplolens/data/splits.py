@@ -71,8 +71,11 @@ def inner_folds(
     """Folds inside a training set: (rows to fit on, rows held out), positions among its n samples.
 
     What a model chooses for itself (penalties, epochs, calibration) it chooses on these, so that the outer test
-    samples stay unseen. Parameters and errors as in `k_folds`.
+    samples stay unseen. Parameters and errors as in `k_folds`, but where an outer fold has left fewer groups (or
+    groups with cases) than k, there are as many folds as groups, two at least.
     """
+    if groups is not None and len(groups) == n:
+        k = max(min(k, _most_folds(labels, groups)), 2)
     labels, groups = _checked(n, k, labels, groups)
     part = _parts(n, k, np.random.default_rng([seed, 0, 1]), labels, groups)
     return [_sides(part != number) for number in range(k)]
@@ -132,6 +135,14 @@ def _checked(n: int, k: int, labels: Labels, groups: Labels) -> tuple[np.ndarray
     if labels is not None:
         _require_both_classes(k, labels, groups)
     return labels, groups
+
+
+def _most_folds(labels: Labels, groups: Labels) -> int:
+    """Groups, or the fewest that hold one of the classes."""
+    names = np.asarray(groups)
+    classes = [np.ones(len(names), bool)]
+    classes += [] if labels is None else [np.asarray(labels) == value for value in (0, 1)]
+    return min(len(np.unique(names[held])) for held in classes)
 
 
 def _require_both_classes(k: int, labels: np.ndarray, groups: np.ndarray | None) -> None:
