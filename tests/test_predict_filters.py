@@ -190,6 +190,8 @@ def test_filter__what_cannot_be_done_is_told():
         GwasFilter(0)(samples)
     with pytest.raises(InputError, match="does not vary"):
         GwasFilter(3)(samples_of(samples.genotypes.codes, np.full(211, 2.0)))
+    with pytest.raises(InputError, match="have no trait"):
+        GwasFilter(3)(samples_of(samples.genotypes.codes, None))
     with pytest.raises(InputError, match="one trait at a time"):
         MutualInformationFilter(3)(samples_of(samples.genotypes.codes, np.ones((211, 2))))
 

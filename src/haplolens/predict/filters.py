@@ -186,7 +186,8 @@ def gwas_strength(samples: Samples) -> np.ndarray:
 
     Monotone in |z| of the linear model (the score test's for case/control). Missing genotypes count as the mean.
     """
-    y = samples.y if samples.y.ndim == 2 else samples.y[:, None]
+    y = _trait(samples)
+    y = y if y.ndim == 2 else y[:, None]
     strength = np.full(samples.n_variants, -np.inf)
     for trait in y.T:
         rows = None if np.isfinite(trait).all() else np.flatnonzero(np.isfinite(trait))
@@ -231,7 +232,7 @@ def mutual_information(samples: Samples) -> np.ndarray:
     InputError
         With several traits at once.
     """
-    if samples.y.ndim == 2:
+    if _trait(samples).ndim == 2:
         raise InputError(
             "mutual information takes one trait at a time; use the `gwas` filter for several traits"
         )
@@ -260,13 +261,20 @@ def _information(counts: np.ndarray) -> np.ndarray:
     return np.where(seen > 1, raw - (seen - 1) * (bins - 1) / (2 * n), -np.inf)
 
 
+def _trait(samples: Samples) -> np.ndarray:
+    if samples.y is None:
+        raise InputError("these samples have no trait: a filter by association is for training samples")
+    return samples.y
+
+
 def _bins(samples: Samples) -> np.ndarray:
     """(b, n) float32 membership: case or control, or bins of equal size of the trait less its covariates."""
+    y = _trait(samples)
     if samples.binary:
-        place = (samples.y > 0.5).astype(np.int64)
+        place = (y > 0.5).astype(np.int64)
     else:
         basis = _basis(samples.covariates)
-        rest = samples.y - basis @ (basis.T @ samples.y)
+        rest = y - basis @ (basis.T @ y)
         n_bins = int(np.clip(len(rest) // 50, 4, 10))
         place = np.searchsorted(np.quantile(rest, np.arange(1, n_bins) / n_bins), rest, side="right")
     return (np.arange(place.max() + 1)[:, None] == place).astype(np.float32)
