@@ -39,6 +39,7 @@ def call(*words, cwd=None):
 
 
 def start(files, out, *more, trait="height", verb="run"):
+    more = ("--no-predict", *more) if verb == "run" else more
     return call(verb, files / "c.pgen", "--traits", files / "t.tsv", "--trait", trait, "--out", out, *more)
 
 
@@ -105,7 +106,8 @@ def test_run__json_alone_on_standard_output(files, tmp_path):
 def test_run__toml_sets_defaults_and_the_command_line_wins(files, tmp_path):
     config = tmp_path / "run.toml"
     config.write_text(
-        f'[run]\ntrait = "ill"\nstructure = "none"\ncovariates = ["age"]\ntraits = "{files / "t.tsv"}"\n'
+        f'[run]\ntrait = "ill"\nstructure = "none"\npredict = "none"\ncovariates = ["age"]\n'
+        f'traits = "{files / "t.tsv"}"\n'
     )
     done = call("run", files / "c.pgen", "--config", config, "--out", tmp_path / "a")
     assert done.returncode == 0, done.stderr

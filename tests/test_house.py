@@ -79,7 +79,7 @@ def test_command_line__defaults_are_those_of_the_functions():
     allowed = option_defaults()
     spelled = {"covariates": "", "chrom": "", "condition": "", "loci": None}
     for name, parameter in inspect.signature(run_verb).parameters.items():
-        if name in ("genotypes", "config", "as_json", "verbose"):
+        if name in ("genotypes", "config", "as_json", "verbose", "no_predict"):
             continue
         assert name in allowed, f"--{name} is no option of run()"
         expected = spelled.get(name, allowed.pop(name))

@@ -47,7 +47,7 @@ def files(tmp_path_factory):
 
 
 def start(folder, out, trait="planted", **options):
-    options = {"structure": "none", "threads": 1, "covariates": ["age"]} | options
+    options = {"structure": "none", "threads": 1, "covariates": ["age"], "predict": "none"} | options
     return run(folder / "cohort.pgen", traits=folder / "traits.tsv", trait=trait, out=out, **options)
 
 
@@ -179,7 +179,7 @@ def test_resume__after_kill_9(finished, files, tmp_path):
     line = [
         sys.executable, "-m", "haplolens", "run", str(files[0] / "cohort.pgen"),
         "--traits", str(files[0] / "traits.tsv"), "--trait", "planted", "--covariates", "age",
-        "--structure", "none", "--threads", "1", "--out", str(out),
+        "--structure", "none", "--threads", "1", "--no-predict", "--out", str(out),
     ]  # fmt: skip
     victim = subprocess.Popen(line, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     while victim.poll() is None and not (out / ".haplolens" / "steps" / "scan.npz").exists():

@@ -26,6 +26,9 @@ _HOME = {
     "finemap_sumstats": "from_summary",
     "export_findings": "io.export",
     "simulate_files": "planting",
+    "train_model": "training",
+    "compare_models": "comparing",
+    "predict_traits": "predicting",
     "run_bench": "bench.records",
     "train_deconvolver": "deconvolve.making",
     "adapt_deconvolver": "deconvolve.making",
@@ -63,6 +66,12 @@ _HOME = {
     "fine_map": "finemap.finemap",
     "prioritise": "finemap.ranking",
     "Deconvolver": "deconvolve.inference",
+    # predictors
+    "fit": "predict.fit",
+    "cross_validate": "predict.cross_validate",
+    "Fitted": "predict.fitted",
+    "Recipe": "predict.recipe",
+    "CrossValidation": "predict.cross_validate",
     # planted causes
     "Architecture": "data.simulate",
     "simulate_trait": "data.simulate",

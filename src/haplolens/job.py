@@ -10,9 +10,11 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib import resources
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from haplolens.data.findings import Findings
 from haplolens.errors import ConfigError, OutputError, nearest
 from haplolens.io.blockfiles import read_blocks
 from haplolens.io.builds import check_build
-from haplolens.io.checkpoint import Checkpoint
+from haplolens.io.checkpoint import Checkpoint, State
 from haplolens.io.export import read_findings, write_findings
 from haplolens.io.genotypes import input_files
 from haplolens.io.maps import read_genes, read_genetic_map, read_known_hits
@@ -50,6 +52,7 @@ CHOICES = {
     "transform": ("none", "rint"),
     "block_rule": ("gauss5", "mean10", "bp"),
     "bgen_ref": ("first", "last"),
+    "predict": ("quick", "full", "none"),
 }
 
 READERS = {
@@ -69,7 +72,7 @@ def run(
     genetic_map: str | Path | None = None,
     genes: str | Path | None = None,
     known_hits: str | Path | None = None,
-    predict: bool = True,
+    predict: str = "quick",
     threads: int | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -93,7 +96,8 @@ def run(
     genetic_map, genes, known_hits
         Files: recombination map, genes, known associations.
     predict
-        Cross-validate a predictor too (none is built in yet; nothing happens).
+        Cross-validate the default predictor beside the best linear model and write ``model/``: "quick" (3 folds),
+        "full" (5 folds, 5 times) or "none".
     threads
         Workers; None takes all processors. Results do not depend on it.
     seed
@@ -116,7 +120,7 @@ def run(
     check_options(
         options
         | {"blocks": blocks, "genetic_map": genetic_map, "threads": threads, "seed": seed}
-        | {"resume": resume, "force": force}
+        | {"resume": resume, "force": force, "predict": predict}
     )
     reporter, threads = reporter or Reporter(), threads or available_threads()
     tables = {"genetic_map": genetic_map, "genes": genes, "known_hits": known_hits}
@@ -136,15 +140,18 @@ def run(
         )  # fmt: skip
         for name, path in files.items():
             check_build(loaded.cohort.build, path, name.replace("_", " "))
-        needs = plan(loaded.cohort, loaded.traits, threads, **_meant_for(plan, options))
+        needs = plan(loaded.cohort, loaded.traits, threads, predict=predict, **_meant_for(plan, options))
         reporter.plan(needs, loaded.notes)
+        checkpoint = Checkpoint(folder.work / "steps", json.dumps(provenance))
         found = identify(
             loaded.cohort, loaded.traits, blocks=_blocks(blocks, files, loaded.cohort), threads=threads,
-            seed=seed, reporter=reporter, checkpoint=Checkpoint(folder.work / "steps", json.dumps(provenance)),
-            **read, **_meant_for(identify, options),
+            seed=seed, reporter=reporter, checkpoint=checkpoint, **read, **_meant_for(identify, options),
         )  # fmt: skip
-        found = {name: _complete(answer, loaded, provenance) for name, answer in found.items()}
-        places = _write(found, loaded, folder, reporter)
+        models = _predictors(loaded, options.get("covariates", ()), provenance, threads, reporter, checkpoint)
+        found = {
+            name: _complete(answer, loaded, provenance, models.get(name)) for name, answer in found.items()
+        }
+        places = _write(found, models, loaded, folder, reporter)
         folder.finish(provenance | {"traits": places} | _circumstances(started))
     return found
 
@@ -180,13 +187,22 @@ def _provenance(settled: dict[str, Any], inputs: list[Path]) -> dict:
         if settled.get(name) and settled[name] not in BLOCK_METHODS
     ]
     return {
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": _versions(settled["predict"]),
         "parameters": {name: _plain(name, value) for name, value in sorted(parameters.items())},
         "seed": settled["seed"],
         "inputs": digests([*inputs, *lists]),
         "network": network_digest(settled.get("posterior", "deconvolved")),
         "build": settled.get("build"),
     }
+
+
+def _versions(predict: str) -> dict[str, str]:
+    """Versions of the libraries that the answer depends on; torch where a predictor may use it."""
+    told = {name: version(name) for name in LIBRARIES}
+    if predict != "none":
+        with suppress(PackageNotFoundError):
+            told["torch"] = version("torch")
+    return told
 
 
 def network_digest(posterior: str) -> str | None:
@@ -199,8 +215,38 @@ def network_digest(posterior: str) -> str | None:
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
+def _predictors(
+    loaded: Loaded,
+    covariates: Sequence[str],
+    provenance: dict,
+    threads: int,
+    reporter: Reporter,
+    checkpoint: Checkpoint,
+) -> dict[str, State]:
+    """The predictor of each trait; none where none was asked for."""
+    mode, seed = provenance["parameters"]["predict"], provenance["seed"]
+    if mode == "none":
+        return {}
+    from haplolens.predictor_of_run import make_predictor  # not for those who do without
+
+    made = {"command": f"haplolens run --predict {mode}", "seed": str(seed)}
+    made |= {f"version of {name}": told for name, told in provenance["versions"].items()}
+
+    def compute(trait: str) -> State:
+        return make_predictor(
+            loaded.cohort, trait, mode=mode, covariates=covariates, qc=loaded.qc.as_dict()["filters"], made=made,
+            threads=threads, seed=seed, reporter=reporter,
+        )  # fmt: skip
+
+    return {name: checkpoint.step(f"predictor/{name}", partial(compute, name)) for name in loaded.traits}
+
+
 def _write(
-    found: dict[str, Findings], loaded: Loaded, folder: ResultsFolder, reporter: Reporter
+    found: dict[str, Findings],
+    models: dict[str, State],
+    loaded: Loaded,
+    folder: ResultsFolder,
+    reporter: Reporter,
 ) -> dict[str, str]:
     """Write each trait's files and move them into place; returns the subfolder of each trait."""
     places = trait_folders(list(found))
@@ -209,18 +255,24 @@ def _write(
             draft = folder.draft(places[name] or "all")
             write_findings(answer, loaded.cohort, draft)
             write_report(answer, draft / "report.html")
+            if name in models:
+                from haplolens.predictor_of_run import write_files
+
+                write_files(models[name], draft / "model")
             folder.publish(draft, places[name])
             advance(1)
     return places
 
 
-def _complete(answer: Findings, loaded: Loaded, provenance: dict) -> Findings:
-    """Findings with what only the files know: the join, QC, and where everything came from."""
+def _complete(answer: Findings, loaded: Loaded, provenance: dict, model: State | None) -> Findings:
+    """Findings with what only the files know: the join, QC, and where everything came from; and the predictor."""
     summary = answer.summary | {
         "join": loaded.join,
         "qc": loaded.qc.as_dict()["filters"],
         "notes": loaded.notes,
     }
+    if model is not None:
+        summary["prediction"] = model["summary"]
     return replace(answer, summary=summary, provenance=provenance | {"build": loaded.cohort.build})
 
 

@@ -20,12 +20,20 @@ HELD = 2**30
 NETWORK = 180
 """Bytes that the deconvolver takes for each pair of variants of a region (measured: 715 MiB at 2,000 variants)."""
 
+PREDICTOR = 4
+"""Bytes of a genotype while predictors are trained: packed, and the copies of the folds at work."""
+
 REGION = 2000
 """Variants of the largest region that is fine-mapped in one piece."""
 
 
 def plan(
-    cohort: Cohort, traits: Sequence[str], threads: int, structure: str = "auto", force_mixed: bool = False
+    cohort: Cohort,
+    traits: Sequence[str],
+    threads: int,
+    structure: str = "auto",
+    force_mixed: bool = False,
+    predict: str = "none",
 ) -> list[Need]:
     """Bytes that each step will need at most.
 
@@ -41,12 +49,14 @@ def plan(
         "auto", "none", "pcs" or "mixed"; `auto` is planned as mixed where that is allowed.
     force_mixed
         The exact mixed model above `MAX_MIXED` samples.
+    predict
+        "none", or how a predictor is made.
     """
     n, v = cohort.n_samples, cohort.n_variants
     region = min(REGION, v)
     mixed = structure in ("auto", "mixed") and (force_mixed or n <= MAX_MIXED)
     null = "kinship and its factors" if mixed else "covariates and components"
-    return [
+    needs = [
         Need("genotypes", f"{n:,} samples x {v:,} variants stay packed on disk", CHUNK * n),
         Need("null model", null, estimate_bytes(n, threads=threads) if mixed else 64 * 8 * n),
         Need(
@@ -60,3 +70,6 @@ def plan(
             threads * (2 * region * (8 * n + 32 * region) + NETWORK * region**2),
         ),
     ]
+    if predict != "none":
+        needs.append(Need("predictor", "genotypes at a byte each, once a fold at work", PREDICTOR * n * v))
+    return needs

@@ -55,7 +55,7 @@ def demo(
         table.to_csv(traits, sep="\t", index=False, float_format="%.10g")
         found = run(
             folder / "chr20.pgen", traits=traits, trait=TRAIT, out=out, build="GRCh37", structure="none",
-            threads=threads or available_threads(), seed=seed, force=force, reporter=reporter,
+            predict="none", threads=threads or available_threads(), seed=seed, force=force, reporter=reporter,
         )[TRAIT]  # fmt: skip
     table.to_csv(Path(out) / "traits.tsv", sep="\t", index=False, float_format="%.10g")
     planted.truth.to_csv(Path(out) / "truth.tsv", sep="\t", index=False, float_format="%.6g")

@@ -186,7 +186,10 @@ StudyN = Annotated[
 KeepOutliers = Annotated[
     bool, typer.Option("--keep-outliers", help="Keep scores whose alleles look switched.")
 ]
-Predict = Annotated[bool, typer.Option("--predict/--no-predict", help="Train a predictor too (none yet).")]
+Predict = Annotated[
+    str, typer.Option("--predict", help="Predictor: quick (3 folds), full (5 folds, 5 times) or none.")
+]
+NoPredict = Annotated[bool, typer.Option("--no-predict", help="The same as --predict none.")]
 Threads = Annotated[
     int | None,
     typer.Option(

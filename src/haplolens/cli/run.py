@@ -44,7 +44,8 @@ def run_verb(
     loci: o.Loci = None,
     effects: o.Effects = 10,
     additive_only: o.AdditiveOnly = False,
-    predict: o.Predict = True,
+    predict: o.Predict = "quick",
+    no_predict: o.NoPredict = False,
     threads: o.Threads = None,
     seed: o.Seed = 0,
     resume: o.Resume = False,
@@ -57,8 +58,10 @@ def run_verb(
     given = {
         name: value
         for name, value in locals().items()
-        if name not in ("genotypes", "config", "as_json", "verbose")
+        if name not in ("genotypes", "config", "as_json", "verbose", "no_predict")
     }
+    if no_predict:
+        given["predict"] = "none"
     lists = {name: o.names(given[name]) for name in ("covariates", "chrom", "condition")}
     given["loci"] = loci or []
     from haplolens.cli.summary import show_findings

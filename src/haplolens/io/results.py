@@ -108,12 +108,14 @@ class ResultsFolder:
         return path
 
     def publish(self, draft: Path, name: str) -> list[Path]:
-        """Move each finished file of ``draft`` to its place; ``name`` is a subfolder, or empty."""
+        """Move each finished file or folder of ``draft`` to its place; ``name`` is a subfolder, or empty."""
         self._clear()
         target = self.folder / name
         target.mkdir(parents=True, exist_ok=True)
         placed = []
         for file in sorted(draft.iterdir()):
+            if file.is_dir():  # one of a run that was stopped here
+                shutil.rmtree(target / file.name, ignore_errors=True)
             os.replace(file, target / file.name)
             placed.append(target / file.name)
         return placed

@@ -143,6 +143,42 @@ def attach_traits(
     return replace(kept, samples=samples.assign(**columns)), report
 
 
+def attach_columns(
+    cohort: Cohort, path: str | Path, names: Sequence[str], *, categorical: Sequence[str] = ()
+) -> tuple[Cohort, list[str]]:
+    """Join covariates, or other columns, of a table to the samples; every sample is kept.
+
+    Parameters
+    ----------
+    cohort
+        N samples.
+    path
+        As for `attach_traits`.
+    names
+        Columns.
+    categorical
+        Those whose numbers are names.
+
+    Returns
+    -------
+    Cohort
+        With the columns; missing where the table lacks the sample.
+    list of str
+        What a reader should know, one sentence each.
+    """
+    joined = join_table(cohort, Path(path), "COVAR")
+    report, everyone = JoinReport(str(path)), np.arange(cohort.n_samples)
+    columns = {
+        name: _covariate(joined, name, everyone, cohort.samples, report, name in categorical)
+        for name in dict.fromkeys(names)
+    }
+    lacking = cohort.samples["sample_id"].to_numpy()[joined.row < 0]
+    if len(lacking):
+        first = ", ".join(lacking[:EXAMPLES]) + (", ..." if len(lacking) > EXAMPLES else "")
+        report.notes.append(f"`{path}` lacks {len(lacking):,} of {cohort.n_samples:,} samples ({first})")
+    return replace(cohort, samples=cohort.samples.assign(**columns)), report.notes
+
+
 def _trait_names(joined: JoinedTable, traits: Sequence[str] | str, covariates: Sequence[str]) -> list[str]:
     """The traits asked for, each once; "all" means every column that is not an identifier or covariate."""
     if traits != "all":

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from haplolens.data.cohort import Cohort
 from haplolens.parallel import Progress
 from haplolens.predict.calibration import Calibrator, ConformalInterval, fit_calibrator
 from haplolens.predict.filters import GivenFilter, parse_filter
 from haplolens.predict.fitted import Fitted
+from haplolens.predict.metrics import best_threshold
 from haplolens.predict.model import Model
 from haplolens.predict.models import build
 from haplolens.predict.prepare import Data, Preparation
@@ -71,6 +74,7 @@ def fit_rows(
     seed: int = 0,
     progress: Progress | None = None,
     axes: bool = False,
+    checkpoints: Path | None = None,
 ) -> Fitted:
     """Train on some samples; nothing else of the cohort is looked at.
 
@@ -84,6 +88,12 @@ def fit_rows(
         How. With ``leaky`` the scaling and the filter see all samples of ``unlabelled``, too.
     unlabelled
         Only for ``leaky``: the samples of the test set.
+    threads, seed, progress
+        As for `fit`.
+    axes
+        Also learn axes of ancestry that no model asks for.
+    checkpoints
+        Folder from which a network whose training was stopped goes on.
     """
     started = time.perf_counter()
     seen = rows if not recipe.leaky or unlabelled is None else np.concatenate([rows, unlabelled])
@@ -92,21 +102,27 @@ def fit_rows(
     if recipe.leaky and choice is not None:
         choice = GivenFilter(tuple(choice(prepared.of(data, seen))))
     train = prepared.of(data, rows, choice)
-    model = build(recipe.model, **recipe.options).fit(
-        train, seed=seed, folds=recipe.folds, threads=threads, progress=progress
-    )
+    model = build(recipe.model, **recipe.options)
+    if checkpoints is not None and hasattr(model, "checkpoints"):
+        model.checkpoints = checkpoints
+    model.fit(train, seed=seed, folds=recipe.folds, threads=threads, progress=progress)
     about = {
         "n_train": len(rows),
         "n_variants": train.n_variants,
+        "build": data.cohort.build,
         "seconds": time.perf_counter() - started,
         **model.about(),
     }
+    calibrator = _calibrator(model, train.y, recipe) if data.binary else None
+    if data.binary:
+        honest = calibrator.probability(model.out_of_fold) if calibrator else expit(model.out_of_fold)
+        about["threshold"] = best_threshold(train.y, honest)
     return Fitted(
         data.traits,
         recipe,
         prepared,
         model,
-        _calibrator(model, train.y, recipe) if data.binary else None,
+        calibrator,
         () if data.binary else _intervals(model, data.y[rows], prepared, recipe),
         about,
     )

@@ -18,6 +18,7 @@ from haplolens.data.findings import Findings, RegionView
 from haplolens.data.genotypes import ENCODINGS
 from haplolens.report.methods import methods
 from haplolens.report.plots import TESTS, genome_axis, has_set, inflation, manhattan, qq, strength
+from haplolens.report.prediction import prediction_section
 from haplolens.report.regional import (
     LEAD,
     R2_BINS,
@@ -125,13 +126,14 @@ def _content(findings: Findings, title: str | None) -> dict[str, Any]:
         "sets": sets_table(findings, links),
         "conditional": conditional_table(findings),
         "methods": methods(findings),
+        "prediction": prediction_section(findings.summary),
         "unmapped": int((findings.association["chrom"] == "0").sum()),
         "n_variants": len(findings.association),
         "binary": findings.summary.get("trait_kind") == "binary",
-        "css": _asset("report.css"),
-        "script": _asset("report.js"),
-        "plotly": _packed_plotly(),
-        "figures": _json(figures),
+        "css": asset("report.css"),
+        "script": asset("report.js"),
+        "plotly": packed_plotly(),
+        "figures": as_json(figures),
     }
 
 
@@ -240,18 +242,19 @@ def _region(findings: Findings, region: RegionView, anchor: str, figures: dict[s
     }
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Text of a file beside this one."""
     return files("haplolens.report").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
-def _packed_plotly() -> str:
+def packed_plotly() -> str:
     """plotly.js, deflated, in base64: 2 MB instead of 5; the browser inflates it."""
     script = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
     return base64.b64encode(zlib.compress(script, 9)).decode()
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
     """JSON that may stand inside a script element."""
     text = json.dumps(_finite(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -147,7 +147,7 @@ def manhattan(findings: Findings, axis: GenomeAxis, test: str, anchors: dict[str
     traces.append(_leads(findings, axis, y, anchors))
     n_tests = max(int(np.isfinite(y).sum()), 1)
     top = max(float(np.nanmax(y, initial=0.0)), -np.log10(GENOME_WIDE)) * 1.12
-    layout = _layout("−log₁₀ <i>p</i>", height=400)
+    layout = layout_of("−log₁₀ <i>p</i>", height=400)
     layout["xaxis"] |= {
         "range": [-0.008 * axis.length, 1.008 * axis.length],
         "tickmode": "array",
@@ -271,7 +271,7 @@ def qq(findings: Findings, test: str, lambda_gc: float) -> Figure:
     corners = np.unique(np.geomspace(1, max(count, 1), 80).astype(np.int64))
     low, high = (-np.log10(stats.beta.ppf(q, corners, count - corners + 1)) for q in (0.975, 0.025))
     at = -np.log10((corners - 0.5) / max(count, 1))
-    layout = _layout("observed −log₁₀ <i>p</i>", height=400)
+    layout = layout_of("observed −log₁₀ <i>p</i>", height=400)
     layout["xaxis"] |= {"title": {"text": "expected −log₁₀ <i>p</i>", "standoff": 8}, "rangemode": "tozero"}
     layout["yaxis"]["rangemode"] = "tozero"
     layout["annotations"] = [
@@ -299,7 +299,8 @@ def _digits(values: Any) -> list[float]:
     return [round(float(value), 4) for value in values]
 
 
-def _layout(y_title: str, *, height: int) -> dict[str, Any]:
+def layout_of(y_title: str, *, height: int) -> dict[str, Any]:
+    """Axes, fonts and colours that all figures share."""
     axis = {
         "zeroline": False, "showline": True, "linecolor": MUTED, "gridcolor": "#edf0f3", "ticks": "outside",
         "tickcolor": MUTED, "ticklen": 4, "tickfont": {"size": 11.5, "color": MUTED}, "automargin": False,

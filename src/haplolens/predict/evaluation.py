@@ -1,0 +1,210 @@
+"""A predictor beside the best linear model and the floor, on the same folds; for cards and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from haplolens.data.cohort import Cohort
+from haplolens.errors import InputError
+from haplolens.io.checkpoint import State
+from haplolens.predict.card import FLOOR, HEADLINES, Facts
+from haplolens.predict.cross_validate import CrossValidation, cross_validate
+from haplolens.predict.metrics import score
+from haplolens.predict.models import CARDS
+from haplolens.predict.prepare import Data
+from haplolens.predict.recipe import Recipe
+
+LINEAR = "linear"
+"""The best linear model, chosen by inner folds: what everything is measured by."""
+
+
+def evaluate(
+    cohort: Cohort, trait: str, recipe: Recipe, *, beside: Sequence[str] = (LINEAR, FLOOR), **how: Any
+) -> CrossValidation:
+    """Cross-validate a recipe beside other models.
+
+    Parameters
+    ----------
+    cohort, trait, **how
+        As for `cross_validate.cross_validate`.
+    recipe
+        How the predictor is made.
+    beside
+        Names of models. One that is a part of the predictor is not fitted again.
+    """
+    found = cross_validate(cohort, trait, models=[recipe], **how)
+    for name in beside:
+        if name not in found.models:
+            other = replace(recipe, model=name, options={}, filter="none", encoding="additive")
+            other = replace(other, normalisation="zscore")
+            found = join(found, cross_validate(cohort, trait, models=[other], **how), name)
+    return found
+
+
+def join(one: CrossValidation, other: CrossValidation, name: str | None = None) -> CrossValidation:
+    """Two cross-validations on the same folds as one; of models in both, the first is kept.
+
+    Parameters
+    ----------
+    one, other
+        With the same seed, folds and samples.
+    name
+        Of the only model of ``other``, instead of its label.
+    """
+    if name is not None and other.models[0] != name:
+        other = _renamed(other, other.models[0], name)
+    new = [model for model in other.models if model not in one.models]
+    predictions = one.predictions.copy()
+    for model in new:
+        predictions[model] = other.predictions[model]
+    return CrossValidation(
+        predictions,
+        pd.concat([one.folds, other.folds[other.folds["model"].isin(new)]], ignore_index=True),
+        pd.concat([one.intervals, other.intervals[other.intervals["model"].isin(new)]], ignore_index=True),
+        one.about | {model: other.about[model] for model in new if model in other.about},
+        one.binary,
+    )
+
+
+def only(found: CrossValidation, models: Sequence[str]) -> CrossValidation:
+    """The same without the other models."""
+    kept = list(models)
+    return CrossValidation(
+        found.predictions[[*found.predictions.columns[:4], *kept]],
+        found.folds[found.folds["model"].isin(kept)],
+        found.intervals[found.intervals["model"].isin(kept)],
+        {name: told for name, told in found.about.items() if name in kept},
+        found.binary,
+    )
+
+
+def _renamed(found: CrossValidation, old: str, new: str) -> CrossValidation:
+    return CrossValidation(
+        found.predictions.rename(columns={old: new}),
+        found.folds.replace({"model": {old: new}}),
+        found.intervals.replace({"model": {old: new}}),
+        {new if name == old else name: told for name, told in found.about.items()},
+        found.binary,
+    )
+
+
+def reference_of(found: CrossValidation) -> str | None:
+    """The model that others are compared with: the best linear one, else the linear one with the best headline."""
+    if LINEAR in found.models:
+        return LINEAR
+    linear = [m for m in found.models if m != FLOOR and m in CARDS and CARDS[m].linear]
+    means = found.folds.groupby("model")[found.metric].mean()
+    return max(linear, key=lambda name: means.get(name, -np.inf)) if linear else None
+
+
+def paired_table(found: CrossValidation, reference: str | None) -> pd.DataFrame:
+    """Each model against the reference: ``model reference metric difference se low high n not_worse``."""
+    columns = ["model", "reference", "metric", "difference", "se", "low", "high", "n", "not_worse"]
+    rows = []
+    for model in found.models:
+        if reference is None or model == reference:
+            continue
+        try:
+            told = found.paired(model, reference)
+        except InputError:  # fewer than two folds with a figure
+            continue
+        rows.append(
+            {"model": model, "reference": reference, "metric": found.metric}
+            | told._asdict()
+            | {"not_worse": told.not_worse}
+        )
+    return pd.DataFrame(rows, columns=columns)
+
+
+def gate_open(found: CrossValidation, model: str) -> float | None:
+    """Share of folds in which the network of a gated model was let in; None where there is no gate."""
+    gates = [told["gate"] for told in found.about.get(model, []) if told.get("gate") is not None]
+    return float(np.mean([gate > 0 for gate in gates])) if gates else None
+
+
+def facts_of(found: CrossValidation, *, folds: str, qc: Sequence[dict], made: dict[str, str]) -> Facts:
+    """What the card says of a cross-validation."""
+    return Facts(
+        outer=records(found.scores()),
+        paired=records(paired_table(found, reference_of(found))),
+        coverage=records(found.intervals),
+        folds=folds,
+        qc=qc,
+        made=made,
+    )
+
+
+def summary_of(found: CrossValidation) -> dict[str, Any]:
+    """For `findings.json` and the report: the predictor first, then what it is measured by."""
+    model, reference = found.models[0], reference_of(found)
+    shown = [model, *(name for name in (reference, FLOOR) if name and name != model)]
+    scores = found.scores()
+    scores = scores[scores["model"].isin(shown) & scores["metric"].isin(HEADLINES[found.binary])]
+    paired = paired_table(found, reference)
+    intervals = found.intervals
+    return {
+        "model": model,
+        "metric": found.metric,
+        "n": int((found.predictions["repeat"] == 0).sum()),
+        "folds": int(found.folds["fold"].nunique()),
+        "repeats": int(found.folds["repeat"].nunique()),
+        "scores": records(scores),
+        "paired": records(paired[paired["model"] == model]),
+        "intervals": records(intervals[intervals["model"] == model]),
+        "gate_open": gate_open(found, model),
+    }
+
+
+def inner_scores(fitted: Any, data: Data, *, seed: int = 0) -> list[dict[str, Any]]:
+    """``model metric value low high`` of a fit's own inner folds, of each of its traits."""
+    raw = fitted.model.out_of_fold
+    guess = fitted.on_scale(raw).reshape(len(raw), -1)
+    rows = []
+    for name, y, said in zip(fitted.traits, data.y[data.rows].T, guess.T, strict=True):
+        label = fitted.recipe.label + (f" ({name})" if len(fitted.traits) > 1 else "")
+        known = np.isfinite(y)
+        for metric, told in score(y[known], said[known], binary=fitted.binary, seed=seed).items():
+            rows.append({"model": label, "metric": metric} | told._asdict())
+    return records(pd.DataFrame(rows))
+
+
+def as_state(found: CrossValidation) -> State:
+    """A cross-validation as a checkpoint keeps it."""
+    return {
+        "predictions": found.predictions, "folds": found.folds, "intervals": found.intervals,
+        "about": {name: [_jsonable(told) for told in all_told] for name, all_told in found.about.items()},
+        "binary": found.binary,
+    }  # fmt: skip
+
+
+def from_state(state: State) -> CrossValidation:
+    """A cross-validation from what a checkpoint kept."""
+    return CrossValidation(
+        state["predictions"], state["folds"], state["intervals"], state["about"], bool(state["binary"])
+    )
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _jsonable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_jsonable(inner) for inner in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as JSON has them; not a number is None."""
+    rows = []
+    for row in table.to_dict("records"):
+        rows.append({name: _plain(value) for name, value in row.items()})
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
