@@ -11,7 +11,7 @@ export OPENBLAS_NUM_THREADS := 1
 
 $(BIN)/haplolens: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e .
+	$(PIP) -e '.[deep]'
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/haplolens
@@ -20,7 +20,7 @@ $(VENV)/.dev: $(BIN)/haplolens
 
 demo: $(BIN)/haplolens  ## heterogeneous-stock mice, HDL cholesterol -> demo-results/
 	$(BIN)/haplolens run examples/mice_hs.pgen --traits examples/mice_hs.traits.tsv --trait HDL \
-	    --covariates sex --build GRCm38 --out demo-results --force
+	    --covariates sex --build GRCm38 --predict quick --out demo-results --force
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests
