@@ -206,7 +206,7 @@ class _Training:
 
     def run(self, place: Path, settled: dict[str, Any]) -> dict:
         recipe = self._tuned() if self.tune else self.recipe
-        found = self._outer(recipe) if self.outer else None
+        found = self._outer() if self.outer else None
         fitted = self._fit(recipe)
         made = _made_by(self.names, recipe, self.covariates, settled, self.seed)
         qc = self.loaded.qc.as_dict()["filters"]
@@ -252,20 +252,21 @@ class _Training:
                     self.data, self.data.rows, self.recipe, self.tune, threads=self.threads, seed=self.seed,
                     progress=advance,
                 )  # fmt: skip
-            return {"recipe": best.as_dict()}
+            return {"recipe": best.recipe.as_dict()}
 
         recipe = Recipe(**self.checkpoint.step("tune", search)["recipe"])
         self.reporter.note(f"search: {recipe.label}")
         return recipe
 
-    def _outer(self, recipe: Recipe) -> CrossValidation:
-        """Held-out samples, for the card."""
+    def _outer(self) -> CrossValidation:
+        """Held-out samples, for the card; a search is made anew in each fold."""
         if len(self.names) > 1:
             raise ConfigError(
                 "--outer takes one trait at a time; train the traits one by one, or leave it out"
             )
 
         def compute() -> State:
+            recipe = replace(self.recipe, tune=self.tune)
             found = evaluate(
                 self.loaded.cohort, self.names[0], recipe, covariates=self.covariates, groups=self.groups,
                 across_groups=self.groups is not None, folds=self.outer, blocks=self.blocks, threads=self.threads,

@@ -223,7 +223,7 @@ def predict_verb(
 
 
 def _settings(given: list[str] | None) -> dict[str, Any]:
-    """``key=value`` as options: numbers, true and false, else text."""
+    """``key=value`` as options of the model."""
     from haplolens.errors import ConfigError
 
     chosen: dict[str, Any] = {}
@@ -236,14 +236,13 @@ def _settings(given: list[str] | None) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    """A number, true, false, or a list as JSON has them; else text."""
+    import json
+
+    try:
+        return json.loads(text.lower() if text.lower() in ("true", "false") else text)
+    except ValueError:
+        return text
 
 
 def _score_rows(rows: list[dict]) -> list[dict]:

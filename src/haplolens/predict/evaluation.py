@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,8 +39,9 @@ def evaluate(
     found = cross_validate(cohort, trait, models=[recipe], **how)
     for name in beside:
         if name not in found.models:
-            other = replace(recipe, model=name, options={}, filter="none", encoding="additive")
-            other = replace(other, normalisation="zscore")
+            other = Recipe(
+                name, pcs=recipe.pcs, folds=recipe.folds, calibration=recipe.calibration, level=recipe.level
+            )
             found = join(found, cross_validate(cohort, trait, models=[other], **how), name)
     return found
 
