@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -102,37 +103,41 @@ def _places(table: pd.DataFrame) -> list[str]:
     """``chrom:pos``, or the name where there is no map."""
     mapped = (table["chrom"] != "0").to_numpy()
     spot = table["chrom"].astype(str) + ":" + table["pos"].astype(str)
-    return spot.where(mapped, table["id"].astype(str)).tolist()
+    return _texts(spot.where(mapped, table["id"].astype(str)))
 
 
 def _match(scores: pd.DataFrame, variants: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Position among the variants (-1 none) of each score; whether its alleles are swapped, and complemented."""
-    by_name = scores["id"].astype(str).tolist()
+    by_name = _texts(scores["id"])
     mapped = not bool((scores["chrom"] == "0").any() or (variants["chrom"] == "0").any())
     index: dict[tuple, int] = {}
-    for names in (_places(variants),) if mapped else (_places(variants), variants["id"].astype(str).tolist()):
-        for position, key in enumerate(_keys(names, variants["ref"], variants["alt"])):
+    for names in (_places(variants),) if mapped else (_places(variants), _texts(variants["id"])):
+        keys = zip(names, _texts(variants["ref"]), _texts(variants["alt"]), strict=True)
+        for position, key in enumerate(keys):
             index.setdefault(key, position)
     at = np.full(len(scores), -1)
     swapped, flipped = np.zeros(len(scores), bool), np.zeros(len(scores), bool)
-    ref, alt = scores["ref"], scores["alt"]
-    back = [_reverse_complement(allele) for allele in ref], [_reverse_complement(allele) for allele in alt]
-    empty = [""] * len(scores)
+    ref, alt = _texts(scores["ref"]), _texts(scores["alt"])
     for places in (_places(scores),) if mapped else (_places(scores), by_name):
-        for pair, swap, flip in (
-            ((ref, alt), False, False), ((alt, ref), True, False), (back, False, True), (back[::-1], True, True),
-            ((empty, empty), False, False),
-        ):  # fmt: skip
-            found = np.array([index.get(key, -1) for key in _keys(places, *pair)], np.int64)
-            new = (at < 0) & (found >= 0)
-            at[new], swapped[new], flipped[new] = found[new], swap, flip
+        for spell, swap, flip in (
+            (lambda r, a: (r, a), False, False),
+            (lambda r, a: (a, r), True, False),
+            (lambda r, a: (_reverse_complement(r), _reverse_complement(a)), False, True),
+            (lambda r, a: (_reverse_complement(a), _reverse_complement(r)), True, True),
+            (lambda r, a: ("", ""), False, False),
+        ):
+            for i in np.flatnonzero(at < 0):
+                at[i] = index.get((places[i], *spell(ref[i], alt[i])), -1)
+                swapped[i], flipped[i] = swap and at[i] >= 0, flip and at[i] >= 0
     return at, swapped, flipped
 
 
-def _keys(places: list[str], ref, alt) -> list[tuple]:
-    return list(zip(places, ref, alt, strict=True))
+def _texts(column: pd.Series) -> list[str]:
+    """Entries as plain strings, at once: pandas hands them out one by one at ten times the cost."""
+    return column.astype(str).to_numpy(object).tolist()
 
 
+@lru_cache(maxsize=100_000)
 def _reverse_complement(allele: str) -> str:
     """The other strand; alleles that are no bases have none."""
     return allele.translate(_COMPLEMENT)[::-1] if set(allele) <= set("ACGT") else "?"
@@ -141,7 +146,11 @@ def _reverse_complement(allele: str) -> str:
 def _palindromic(table: pd.DataFrame) -> np.ndarray:
     """(V,) bool: alleles that are each other's complement."""
     return np.array(
-        [_reverse_complement(a) == b for a, b in zip(table["ref"], table["alt"], strict=True)], bool
+        [
+            _reverse_complement(a) == b
+            for a, b in zip(_texts(table["ref"]), _texts(table["alt"]), strict=True)
+        ],
+        bool,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -62,15 +63,15 @@ def write_scoring_file(
         "\t".join(COLUMNS),
     ]
     table = variants.iloc[acting]
-    rows = zip(
-        table["id"], table["chrom"], table["pos"], table["alt"], table["ref"], weights[acting], table["af"],
-        strict=True,
-    )  # fmt: skip
-    lines = [
-        "\t".join([*map(str, [name, chrom, pos, effect, other]), f"{weight:.10g}", f"{af:.6g}"])
-        for name, chrom, pos, effect, other, weight, af in rows
-    ]
+    named = [table[name].astype(str).to_numpy(object) for name in ("id", "chrom", "pos", "alt", "ref")]
+    rows = zip(*named, weights[acting].tolist(), table["af"].tolist(), strict=True)
+    lines = ["\t".join([*row[:5], f"{row[5]:.10g}", f"{row[6]:.6g}"]) for row in rows]
     path = Path(path)
-    with open(path, "wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as file:
+    with open(path, "wb") as raw, _zipped(raw) as file:
         file.write(("\n".join([*header, *lines]) + "\n").encode())
     return path
+
+
+def _zipped(raw: BinaryIO) -> gzip.GzipFile:
+    """Without name and time, so that the same effects are the same bytes."""
+    return gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0)

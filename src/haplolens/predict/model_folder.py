@@ -37,9 +37,9 @@ from haplolens.predict.covariates import Coding
 from haplolens.predict.encode import Table
 from haplolens.predict.fitted import Fitted
 from haplolens.predict.haplotype import HaplotypeCoder, variant_keys
-from haplolens.predict.models import find
 from haplolens.predict.prepare import Preparation
 from haplolens.predict.recipe import Recipe
+from haplolens.predict.transferred import restore_model
 
 FORMAT = "haplolens.model/1"
 WEIGHTS, MODEL, PCS, CALIBRATION, CARD, SCORING, MANIFEST = (
@@ -124,7 +124,7 @@ def read_model(folder: str | Path) -> Fitted:
     told = json.loads((folder / MODEL).read_text(encoding="utf-8"))
     arrays = _read_weights(folder / WEIGHTS)
     recipe = Recipe(**told["recipe"])
-    model = find(recipe.model).restore(told["model"], _part(arrays, "model"))
+    model = restore_model(recipe.model, told["model"], _part(arrays, "model"))
     calibration = json.loads((folder / CALIBRATION).read_text(encoding="utf-8"))
     calibrator = calibration["calibrator"]
     return Fitted(
@@ -227,12 +227,17 @@ def _description(fitted: Fitted) -> dict[str, Any]:
 
 def _columns(table: pd.DataFrame) -> dict[str, list]:
     """A table as JSON, column by column."""
-    return {name: _plain(table[name].tolist()) for name in table.columns}
+    return {
+        name: _plain(table[name].tolist())
+        if table[name].dtype.kind == "f"
+        else table[name].to_numpy(object).tolist()
+        for name in table.columns
+    }
 
 
 def _short(values: np.ndarray) -> list[float]:
     """For readers: the exact shares are among the arrays."""
-    return [round(float(value), 6) for value in values]
+    return np.round(values, 6).tolist()
 
 
 def _plain(value: Any) -> Any:
