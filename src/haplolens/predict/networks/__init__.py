@@ -1,7 +1,7 @@
 """One file an architecture; `NETWORKS` names them. All take a `Layout` and start at an answer of exactly 0."""
 
+from haplolens.predict.networks.architecture import Card, Network
 from haplolens.predict.networks.autoencoder import Autoencoder
-from haplolens.predict.networks.base import Card, Network
 from haplolens.predict.networks.channels import Channels
 from haplolens.predict.networks.cnn import Cnn
 from haplolens.predict.networks.cnn_transformer import CnnTransformer

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from haplolens.errors import ConfigError
-from haplolens.predict.networks.base import Card, Network
+from haplolens.predict.networks.architecture import Card, Network
 from haplolens.predict.networks.layout import Layout
 from haplolens.predict.networks.local import Windows
 from haplolens.predict.networks.parts import Norm, zeroed

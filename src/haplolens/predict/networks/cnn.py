@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from haplolens.predict.networks.base import Card, Network
+from haplolens.predict.networks.architecture import Card, Network
 from haplolens.predict.networks.layout import Layout
 from haplolens.predict.networks.parts import Readout
 from haplolens.predict.networks.stem import Stem

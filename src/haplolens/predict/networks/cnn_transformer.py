@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from haplolens.errors import ConfigError
-from haplolens.predict.networks.base import Card, Network
+from haplolens.predict.networks.architecture import Card, Network
 from haplolens.predict.networks.layout import Layout
 from haplolens.predict.networks.parts import Encoder, Norm, Places, Readout, depths
 from haplolens.predict.networks.patches import cut_blocks

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from haplolens.predict.networks.base import Card, Network
+from haplolens.predict.networks.architecture import Card, Network
 from haplolens.predict.networks.layout import Layout
 from haplolens.predict.networks.parts import Encoder, Places, zeroed
 
