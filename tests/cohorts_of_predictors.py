@@ -16,7 +16,7 @@ class QuickRidge(Model):
         self.shrink = shrink
 
     def fit(self, train, *, seed=0, folds=5, threads=1, progress=None):
-        self.out_of_fold = np.empty(len(train))
+        self.out_of_fold = np.full(len(train), np.nan)
         for fit_rows, held_rows in train.inner_folds(folds, seed):
             self._learn(train.take(fit_rows))
             self.out_of_fold[held_rows] = self.predict(train.take(held_rows))

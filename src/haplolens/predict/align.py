@@ -85,21 +85,43 @@ def align(
     InputError
         If a covariate is no column of the samples, or a haplotype model meets unphased genotypes.
     """
-    _refuse_other_build(build, cohort.build)
-    wanted = _wanted(preparation)
-    given = _with_telling_frequency(cohort)
-    match = match_variants(wanted, given, _WORDS)
-    counts = _account(wanted, given, match)
-    _refuse_absent(wanted, match, counts, max_absent)
-    _refuse_exchanged(wanted, given, match)
+    refuse_other_build(build, cohort.build)
+    match, counts = place(preparation, _with_telling_frequency(cohort), max_absent=max_absent)
     packed, called = (
         _haplotypes(preparation, cohort, match) if preparation.haplotypes else _genotypes(cohort, match)
     )
     _refuse_missing(cohort, called, max_missing)
     ready = preparation
     if preparation.haplotypes is None and not match.used.all():
-        ready = replace(preparation, table=_mean_where_absent(preparation.table, ~match.used))
-    return Aligned(ready.samples(packed, cohort.samples), counts, _notes(counts))
+        ready = replace(preparation, table=mean_where_absent(preparation.table, ~match.used))
+    return Aligned(ready.samples(packed, cohort.samples), counts, notes_of(counts))
+
+
+def place(
+    preparation: Preparation, given: pd.DataFrame, *, max_absent: float = MAX_ABSENT
+) -> tuple[Match, dict[str, dict]]:
+    """Where the variants of a model are among given ones, and the counts of `Aligned`.
+
+    Parameters
+    ----------
+    preparation
+        Of the model.
+    given
+        ``chrom pos id ref alt``, and ``af``, NaN where a frequency would be no evidence.
+    max_absent
+        As for `align`.
+
+    Raises
+    ------
+    AlignmentError
+        If too many are absent, or REF and ALT are exchanged throughout.
+    """
+    wanted = _wanted(preparation)
+    match = match_variants(wanted, given, _WORDS)
+    counts = _account(wanted, given, match)
+    _refuse_absent(wanted, match, counts, max_absent)
+    _refuse_exchanged(wanted, given, match)
+    return match, counts
 
 
 def _wanted(preparation: Preparation) -> pd.DataFrame:
@@ -114,7 +136,8 @@ def _with_telling_frequency(cohort: Cohort) -> pd.DataFrame:
     return cohort.variants if cohort.n_samples >= ENOUGH else cohort.variants.assign(af=np.nan)
 
 
-def _refuse_other_build(ours: str | None, theirs: str | None) -> None:
+def refuse_other_build(ours: str | None, theirs: str | None) -> None:
+    """Raise `AlignmentError` if the builds of a model and of genotypes are known and differ."""
     one, other = standard_build(ours or ""), standard_build(theirs or "")
     if one and other and one != other:
         raise AlignmentError(
@@ -215,17 +238,28 @@ def _genotypes(cohort: Cohort, match: Match) -> tuple[Packed, np.ndarray]:
     """(n, V) packed genotypes in the model's order, and the share of calls of each sample."""
     to = np.flatnonzero(match.used)[np.argsort(match.at[match.used], kind="stable")]
     read = Packed.of(cohort[:, match.at[to]])  # in the order of the file
-    called = 1 - (read.codes == MISSING_CODE).mean(axis=1)
-    codes = np.full((cohort.n_samples, len(match.at)), MISSING_CODE, np.uint8)
-    swapped = match.swapped[to]
+    unknown = (
+        read.codes == MISSING_CODE
+        if read.probabilities is None
+        else read.probabilities[..., 0] == MISSING_SHARE
+    )
+    return arrange(read, to, match.swapped[to], len(match.at)), 1 - unknown.mean(axis=1)
+
+
+def arrange(read: Packed, to: np.ndarray, swapped: np.ndarray, n_variants: int) -> Packed:
+    """(n, V) genotypes of which the (n, v) given ones come to the (v,) columns ``to``; the others are missing.
+
+    Where ``swapped`` (v,) the copies of the other allele are counted.
+    """
+    codes = np.full((read.n_samples, n_variants), MISSING_CODE, np.uint8)
     codes[:, to] = np.where(swapped, _TURNED[read.codes], read.codes)
     if read.probabilities is None:
-        return Packed(codes), called
+        return Packed(codes)
     shares = np.full((*codes.shape, 2), MISSING_SHARE, np.uint8)
     turned = read.probabilities.copy()
     turned[:, swapped] = _turn_shares(read.probabilities[:, swapped])
     shares[:, to] = turned
-    return Packed(codes, shares), 1 - (read.probabilities[..., 0] == MISSING_SHARE).mean(axis=1)
+    return Packed(codes, shares)
 
 
 def _turn_shares(shares: np.ndarray) -> np.ndarray:
@@ -251,7 +285,7 @@ def _haplotypes(preparation: Preparation, cohort: Cohort, match: Match) -> tuple
     return coder.pack(phased), (calls[to] != MISSING).mean(axis=0)
 
 
-def _mean_where_absent(table: Table, absent: np.ndarray) -> Table:
+def mean_where_absent(table: Table, absent: np.ndarray) -> Table:
     """A table in which the missing genotype of absent variants stands for the training mean of each channel."""
     values = table.values.copy()
     weights = np.concatenate(
@@ -261,7 +295,7 @@ def _mean_where_absent(table: Table, absent: np.ndarray) -> Table:
     return Table(values, table.shares, table.missing)
 
 
-def _notes(counts: dict[str, dict]) -> list[str]:
+def notes_of(counts: dict[str, dict]) -> list[str]:
     """Sentences about whatever is not plain."""
     told = {
         "swapped": "have REF and ALT exchanged and were turned",

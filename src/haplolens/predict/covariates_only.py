@@ -35,11 +35,11 @@ class CovariatesOnly(Model):
         self.n_variants = train.n_variants
         self.out_of_fold = np.empty(len(train))
         for fit_rows, held_rows in train.inner_folds(folds, seed):
-            beta, intercept = _regress(train.take(fit_rows))
+            beta, intercept = regress(train.take(fit_rows))
             self.out_of_fold[held_rows] = train.covariates[held_rows] @ beta + intercept
             if progress is not None:
                 progress(1)
-        self.beta, self.intercept = _regress(train)
+        self.beta, self.intercept = regress(train)
         return self
 
     def predict(self, samples: Samples) -> np.ndarray:
@@ -67,8 +67,8 @@ class CovariatesOnly(Model):
         return np.zeros(self.n_variants), self.intercept
 
 
-def _regress(train: Samples) -> tuple[np.ndarray, float]:
-    """(k,) coefficients and intercept."""
+def regress(train: Samples) -> tuple[np.ndarray, float]:
+    """(k,) coefficients of the covariates and the intercept, of log odds where the trait is case/control."""
     if train.covariates.shape[1] == 0:
         mean = float(np.mean(train.y))
         return np.empty(0), float(np.log(mean / (1 - mean))) if train.binary else mean

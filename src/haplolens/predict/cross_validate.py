@@ -88,6 +88,8 @@ def cross_validate(
     folds: int = 5,
     repeats: int = 1,
     blocks: pd.DataFrame | None = None,
+    tune: int = 0,
+    source: Fitted | None = None,
     threads: int = 1,
     seed: int = 0,
     reporter: Reporter | None = None,
@@ -111,6 +113,11 @@ def cross_validate(
         At least 5 folds for figures to be shown.
     blocks
         For the haplotype encoding.
+    tune
+        Trials of a search over each model's options, made anew among the training samples of each fold; of models
+        whose recipe does not say.
+    source
+        Another cohort's predictor, from which all models start (`transfer.transfer`).
     threads, seed, reporter
         Folds fitted at the same time, each in a process; of folds and models; where progress is shown.
 
@@ -122,11 +129,11 @@ def cross_validate(
     if across_groups and groups is None:
         raise ConfigError("leaving families out needs families: give `groups`")
     reporter = reporter or Reporter()
-    recipes = _named(models)
+    recipes = _named(models, tune)
     data = Data.of(cohort, trait, covariates, groups=groups, blocks=blocks)
     plan = plan_folds(data, folds=folds, repeats=repeats, seed=seed, across_groups=across_groups)
     tables, rows, said = [], [], {}
-    work = partial(_run_fold, data, recipes, seed)
+    work = partial(_run_fold, data, recipes, seed, source)
     with reporter.step(f"cross-validation of {trait}", len(plan)) as advance:
         for table, told in map_processes(work, plan, min(threads, len(plan))):
             advance(1)
@@ -154,11 +161,12 @@ def plan_folds(data: Data, *, folds: int, repeats: int, seed: int, across_groups
     return [fold._replace(train=data.rows[fold.train], test=data.rows[fold.test]) for fold in plan]
 
 
-def _named(models: Sequence[str | Recipe]) -> dict[str, Recipe]:
+def _named(models: Sequence[str | Recipe], tune: int) -> dict[str, Recipe]:
     """Recipes by a name of their own."""
     named: dict[str, Recipe] = {}
     for given in models:
         recipe = Recipe(model=given) if isinstance(given, str) else given
+        recipe = replace(recipe, tune=recipe.tune or tune)
         label = recipe.label
         if label in named:
             raise ConfigError(f"`{label}` is asked for twice; give each model once")
@@ -166,7 +174,9 @@ def _named(models: Sequence[str | Recipe]) -> dict[str, Recipe]:
     return named
 
 
-def _run_fold(data: Data, recipes: dict[str, Recipe], seed: int, fold: Fold) -> tuple[pd.DataFrame, dict]:
+def _run_fold(
+    data: Data, recipes: dict[str, Recipe], seed: int, source: Fitted | None, fold: Fold
+) -> tuple[pd.DataFrame, dict]:
     """Predictions of one fold's test samples, and by model what its fit said and how it scored."""
     truth = data.y[fold.test, 0]
     table = pd.DataFrame(
@@ -178,7 +188,7 @@ def _run_fold(data: Data, recipes: dict[str, Recipe], seed: int, fold: Fold) -> 
     told: dict[str, tuple[dict, dict]] = {}
     for label, recipe in recipes.items():
         started = time.perf_counter()
-        fitted = fit_rows(data, fold.train, recipe, unlabelled=fold.test, seed=seed + fold.repeat)
+        fitted = _fit(data, fold, recipe, seed + fold.repeat, source)
         seconds = time.perf_counter() - started
         for name, guess in _guesses(fitted, data, fold, label).items():
             if name in recipes and name != label:
@@ -195,6 +205,15 @@ def _run_fold(data: Data, recipes: dict[str, Recipe], seed: int, fold: Fold) -> 
             }  # fmt: skip
             told[name] = (fitted.about if name == label else {}, facts)
     return table, told
+
+
+def _fit(data: Data, fold: Fold, recipe: Recipe, seed: int, source: Fitted | None) -> Fitted:
+    """On the training samples of the fold."""
+    if source is None:
+        return fit_rows(data, fold.train, recipe, unlabelled=fold.test, seed=seed)
+    from haplolens.predict.transfer import transfer  # rarely asked for
+
+    return transfer(source, data, fold.train, recipe=recipe, seed=seed)
 
 
 def _guesses(fitted: Fitted, data: Data, fold: Fold, label: str) -> dict[str, pd.DataFrame]:

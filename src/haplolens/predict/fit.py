@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import numpy as np
 from scipy.special import expit
 
 from haplolens.data.cohort import Cohort
+from haplolens.errors import ConfigError
 from haplolens.parallel import Progress
 from haplolens.predict.calibration import Calibrator, ConformalInterval, fit_calibrator
 from haplolens.predict.filters import GivenFilter, parse_filter
 from haplolens.predict.fitted import Fitted
 from haplolens.predict.metrics import best_threshold
 from haplolens.predict.model import Model
-from haplolens.predict.models import build
+from haplolens.predict.models import CARDS, build
 from haplolens.predict.prepare import Data, Preparation
 from haplolens.predict.recipe import Recipe
 
@@ -75,6 +77,7 @@ def fit_rows(
     progress: Progress | None = None,
     axes: bool = False,
     checkpoints: Path | None = None,
+    make: Callable[[Preparation], Model] | None = None,
 ) -> Fitted:
     """Train on some samples; nothing else of the cohort is looked at.
 
@@ -85,7 +88,8 @@ def fit_rows(
     rows
         Training samples.
     recipe
-        How. With ``leaky`` the scaling and the filter see all samples of ``unlabelled``, too.
+        How. With ``leaky`` the scaling and the filter see all samples of ``unlabelled``, too. With ``tune`` its
+        options are searched first, among ``rows``; the recipe of the result is the one that was found.
     unlabelled
         Only for ``leaky``: the samples of the test set.
     threads, seed, progress
@@ -94,15 +98,35 @@ def fit_rows(
         Also learn axes of ancestry that no model asks for.
     checkpoints
         Folder from which a network whose training was stopped goes on.
+    make
+        Gives the unfitted model once it is known what was learned before it; None builds the recipe's.
+
+    Raises
+    ------
+    ConfigError
+        If the model cannot learn so many traits together.
     """
     started = time.perf_counter()
+    _require_one_trait(data.traits, recipe.model)
+    if recipe.tune:
+        from haplolens.predict.tune import tune  # it needs this module's neighbours, and optuna is an extra
+
+        tuned = tune(data, rows, recipe, recipe.tune, threads=threads, seed=seed)
+        fitted = fit_rows(
+            data, rows, tuned.recipe, unlabelled=unlabelled, threads=threads, seed=seed, progress=progress,
+            axes=axes, checkpoints=checkpoints, make=make,
+        )  # fmt: skip
+        return replace(
+            fitted,
+            about={**fitted.about, "seconds": time.perf_counter() - started, "tune": tuned.about()},
+        )
     seen = rows if not recipe.leaky or unlabelled is None else np.concatenate([rows, unlabelled])
     prepared = Preparation.fit(data, seen, recipe, axes=axes)
     choice = parse_filter(recipe.filter)
     if recipe.leaky and choice is not None:
         choice = GivenFilter(tuple(choice(prepared.of(data, seen))))
     train = prepared.of(data, rows, choice)
-    model = build(recipe.model, **recipe.options)
+    model = build(recipe.model, **recipe.options) if make is None else make(prepared)
     if checkpoints is not None and hasattr(model, "checkpoints"):
         model.checkpoints = checkpoints
     model.fit(train, seed=seed, folds=recipe.folds, threads=threads, progress=progress)
@@ -126,6 +150,15 @@ def fit_rows(
         () if data.binary else _intervals(model, data.y[rows], prepared, recipe),
         about,
     )
+
+
+def _require_one_trait(traits: Sequence[str], model: str) -> None:
+    if len(traits) > 1 and model in CARDS and not CARDS[model].several_traits:
+        able = ", ".join(name for name, card in CARDS.items() if card.several_traits)
+        raise ConfigError(
+            f"`{model}` learns one trait, and {len(traits)} are given ({', '.join(traits[:3])}); train them one by "
+            f"one, or take a network: {able}"
+        )
 
 
 def _calibrator(model: Model, y: Any, recipe: Recipe) -> Calibrator | None:

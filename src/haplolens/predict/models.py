@@ -19,6 +19,11 @@ class Card(NamedTuple):
     deep: bool
     when: str
 
+    @property
+    def several_traits(self) -> bool:
+        """Whether it can learn several traits together."""
+        return self.module == "network_model"
+
 
 CARDS: dict[str, Card] = {
     "covariates": Card("covariates_only", "CovariatesOnly", {}, True, False, "the floor: no genotypes at all"),

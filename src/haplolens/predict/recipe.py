@@ -40,6 +40,9 @@ class Recipe:
         that flatters, never for use.
     options
         Of the model.
+    tune
+        Trials of a search over what is left at its default, made anew by every fit among its own training samples
+        (`tune.tune`); 0 for none.
     """
 
     model: str = "residual"
@@ -52,6 +55,7 @@ class Recipe:
     level: float = 0.9
     leaky: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    tune: int = 0
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -68,6 +72,7 @@ class Recipe:
             ("pcs", 0, 100),
             ("folds", 2, 100),
             ("level", 0.5, 0.999),
+            ("tune", 0, 100_000),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"`{name}` is {getattr(self, name):g}, expected {low:g} to {high:g}")
