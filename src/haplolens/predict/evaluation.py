@@ -30,13 +30,14 @@ def evaluate(
     Parameters
     ----------
     cohort, trait, **how
-        As for `cross_validate.cross_validate`.
+        As for `cross_validate.cross_validate`; only the predictor starts from a ``source`` and is tuned.
     recipe
         How the predictor is made.
     beside
         Names of models. One that is a part of the predictor is not fitted again.
     """
     found = cross_validate(cohort, trait, models=[recipe], **how)
+    how = {name: value for name, value in how.items() if name not in ("tune", "source")}
     for name in beside:
         if name not in found.models:
             other = Recipe(
