@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from haplolens.bench.reliability import NAMES
+from haplolens.bench.svg import dot, line, text, write_page
 
 COLOURS = {
     "p_additive": "#bbbbbb", "p_best_encoding": "#888888", "stepwise": "#c49c94", "lasso": "#e7ba52",
@@ -46,45 +46,27 @@ def plot_finding(records: Sequence[dict], path: Path) -> None:
         *_calibration(found, methods),
         *_legend(methods, height - 16 * ((len(methods) + 3) // 4)),
     ]
-    path.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">\n'
-        f'<rect width="{width}" height="{height}" fill="white"/>\n' + "\n".join(body) + "\n</svg>\n"
-    )
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", weight: str = "normal") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}">{escape(text)}</text>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str = "#dddddd", width: float = 1) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}"/>'
+    write_page(path, width, height, body)
 
 
 def _dot(x: float, y: float, method: str) -> str:
-    radius = 5 if method == "deconvolver" else 3.5
-    return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{COLOURS[method]}" fill-opacity="0.85">'
-        f"<title>{escape(LABELS.get(method, method))}</title></circle>"
-    )
+    return dot(x, y, COLOURS[method], LABELS.get(method, method), 5 if method == "deconvolver" else 3.5)
 
 
 def _precision(found: dict, suites: list[str], methods: list[str]) -> list[str]:
     """A dot for each method in each suite."""
     values = [found[s, m, METRIC]["value"] for s in suites for m in methods if (s, m, METRIC) in found]
     most = max([*values, 0.1]) * 1.05
-    drawn = [_text(LEFT, TOP - 24, "average precision per window", weight="bold")]
+    drawn = [text(LEFT, TOP - 24, "average precision per window", weight="bold")]
     bottom = TOP + ROW * len(suites)
     for tick in (t / 10 for t in range(int(most * 10) + 1)):
         x = LEFT + PANEL * tick / most
-        drawn += [_line(x, TOP - 6, x, bottom), _text(x, bottom + 14, f"{tick:.1f}", "middle")]
+        drawn += [line(x, TOP - 6, x, bottom), text(x, bottom + 14, f"{tick:.1f}", "middle")]
     for i, suite in enumerate(suites):
         y = TOP + ROW * (i + 0.5)
         drawn += [
-            _line(LEFT, y, LEFT + PANEL, y, "#eeeeee"),
-            _text(LEFT - 8, y + 4, suite.replace("_", " "), "end"),
+            line(LEFT, y, LEFT + PANEL, y, "#eeeeee"),
+            text(LEFT - 8, y + 4, suite.replace("_", " "), "end"),
         ]
         drawn += [
             _dot(LEFT + PANEL * found[suite, m, METRIC]["value"] / most, y, m)
@@ -102,15 +84,15 @@ def _calibration(found: dict, methods: list[str]) -> list[str]:
         return left + SIDE * mean, TOP + SIDE * (1.0 - observed)
 
     drawn = [
-        _text(left, TOP - 24, "calibration: probability said, share seen", weight="bold"),
-        _line(*at(0, 0), *at(1, 1), "#999999"), _line(*at(0, 0), *at(1, 0), "#999999"),
-        _line(*at(0, 0), *at(0, 1), "#999999"),
+        text(left, TOP - 24, "calibration: probability said, share seen", weight="bold"),
+        line(*at(0, 0), *at(1, 1), "#999999"), line(*at(0, 0), *at(1, 0), "#999999"),
+        line(*at(0, 0), *at(0, 1), "#999999"),
     ]  # fmt: skip
     for tick in (0.0, 0.5, 1.0):
         x, y = at(tick, tick)
         drawn += [
-            _text(x, TOP + SIDE + 14, f"{tick:.1f}", "middle"),
-            _text(left - 6, y + 4, f"{tick:.1f}", "end"),
+            text(x, TOP + SIDE + 14, f"{tick:.1f}", "middle"),
+            text(left - 6, y + 4, f"{tick:.1f}", "end"),
         ]
     for method in methods:
         points = []
@@ -123,8 +105,8 @@ def _calibration(found: dict, methods: list[str]) -> list[str]:
             x, y = at(mean["value"], seen["value"])
             low, high = (at(0, seen[end])[1] if seen[end] == seen[end] else y for end in ("low", "high"))
             points.append((x, y))
-            drawn += [_line(x, low, x, high, COLOURS[method], 1.5), _dot(x, y, method)]
-        drawn += [_line(*one, *two, COLOURS[method]) for one, two in pairwise(points)]
+            drawn += [line(x, low, x, high, COLOURS[method], 1.5), _dot(x, y, method)]
+        drawn += [line(*one, *two, COLOURS[method]) for one, two in pairwise(points)]
     return drawn
 
 
@@ -132,5 +114,5 @@ def _legend(methods: list[str], top: float) -> list[str]:
     drawn = []
     for i, method in enumerate(methods):
         x, y = LEFT + 190 * (i % 4), top + 16 * (i // 4)
-        drawn += [_dot(x, y - 4, method), _text(x + 9, y, LABELS.get(method, method))]
+        drawn += [_dot(x, y - 4, method), text(x + 9, y, LABELS.get(method, method))]
     return drawn
