@@ -15,7 +15,7 @@ from haplolens.errors import ConfigError, InputError
 from haplolens.parallel import available_threads
 from haplolens.progress import Reporter
 
-BENCHES = {"controls": "controls", "causal": "causal", "speed": "speed"}
+BENCHES = {"controls": "controls", "causal": "causal", "prediction": "prediction", "speed": "speed"}
 """Name of a benchmark -> module of this room, whose ``run_bench`` makes its records."""
 
 
@@ -66,11 +66,11 @@ def run_bench(
     Parameters
     ----------
     name
-        "controls", "causal" or "speed".
+        "controls", "causal", "prediction" or "speed".
     suites
         Only these suites; all by default.
     null
-        The null half of `controls`.
+        The null half of `controls` and of `prediction`.
     quick
         A smaller run of the same.
     data
@@ -80,7 +80,8 @@ def run_bench(
     path
         JSON file to write the records to.
     how
-        Further arguments of one benchmark (``traits methods cache`` of `causal.run_bench`).
+        Further arguments of one benchmark (``traits methods cache`` of `causal.run_bench`, ``methods cache`` of
+        `prediction.run_bench`).
 
     Returns
     -------
@@ -90,7 +91,7 @@ def run_bench(
     if name not in BENCHES:
         raise ConfigError(f"`{name}` is no benchmark; there are {', '.join(BENCHES)}.")
     module = import_module(f"haplolens.bench.{BENCHES[name]}")
-    if name == "controls":
+    if name in ("controls", "prediction"):
         how["null"] = null
     records = module.run_bench(
         suites=list(suites), quick=quick, data=data_folder(data), threads=threads or available_threads(), seed=seed,

@@ -87,3 +87,38 @@ def causal_verb(
     show_records(records, json_file)
     if plot is not None:
         plot_finding(records, plot)
+
+
+@bench_app.command("prediction", help="Predictors: every model on the same folds; with --null, on noise.")
+def prediction_verb(
+    suite: Annotated[str, typer.Option("--suite", help="Only these suites: a,b.")] = "",
+    method: Annotated[str, typer.Option("--method", help="Only these models, deep ones too: a,b.")] = "",
+    null: Annotated[bool, typer.Option("--null", help="Traits of pure noise.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write tidy records here.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw r of all models by trait: an .svg.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder of answers: a run that was killed goes on. Beside --json."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A smaller run of the same, <= 10 minutes on 2 cores.")
+    ] = False,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the benchmark data.")] = None,
+    threads: o.Threads = None,
+    seed: o.Seed = 0,
+) -> None:
+    """Answers are kept in ``--cache``, or beside ``--json``; without both nothing is kept."""
+    from haplolens.bench.prediction_plot import plot_prediction
+    from haplolens.bench.records import run_bench
+    from haplolens.cli.summary import show_records
+
+    kept = cache or (json_file.with_suffix(".answers") if json_file else None)
+    records = run_bench(
+        "prediction", suites=o.names(suite), null=null, quick=quick, data=data, threads=threads, seed=seed,
+        reporter=reporter_for(False), path=json_file, methods=o.names(method), cache=kept,
+    )  # fmt: skip
+    show_records(records, json_file)
+    if plot is not None:
+        plot_prediction(records, plot)
