@@ -81,7 +81,7 @@ def test_run_bench__tiny_ridge_makes_tidy_records(tmp_path, monkeypatch):
 
 
 def test_run_bench__every_claim_has_a_case():
-    assert list(CASES) == ["scan", "susie", "blocks", "import", "ridge"]
+    assert list(CASES) == ["scan", "susie", "blocks", "import", "ridge", "predict", "predict_large"]
 
 
 def test_run_bench__unknown_case_is_refused(tmp_path):

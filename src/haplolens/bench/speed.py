@@ -18,6 +18,21 @@ from haplolens.progress import Reporter
 
 Case = Callable[[bool, Path, int, int, Reporter], list[dict]]
 """(quick, data, threads, seed, reporter) -> records."""
+ON_REQUEST = ("predict_large",)
+"""Cases that take an hour; run when they are named."""
+
+
+def _predict(*told) -> list[dict]:
+    from haplolens.bench.speed_networks import predict_case  # needs torch
+
+    return predict_case(*told)
+
+
+def _predict_large(*told) -> list[dict]:
+    from haplolens.bench.speed_networks import predict_large_case  # needs torch
+
+    return predict_large_case(*told)
+
 
 CASES: dict[str, Case] = {
     "scan": scan_case,
@@ -25,6 +40,8 @@ CASES: dict[str, Case] = {
     "blocks": blocks_case,
     "import": import_case,
     "ridge": ridge_case,
+    "predict": _predict,
+    "predict_large": _predict_large,
 }
 
 
@@ -41,5 +58,9 @@ def run_bench(
     unknown = set(suites) - set(CASES)
     if unknown:
         raise ConfigError(f"no speed case `{min(unknown)}`; there are {', '.join(CASES)}")
-    chosen = [case for name, case in CASES.items() if not suites or name in suites]
+    chosen = [
+        case
+        for name, case in CASES.items()
+        if name in (suites or [name for name in CASES if name not in ON_REQUEST])
+    ]
     return [made for case in chosen for made in case(quick, data, threads, seed, reporter or Reporter())]
