@@ -230,6 +230,7 @@ def _predictors(
     from haplolens.predictor_of_run import make_predictor  # not for those who do without
 
     made = {"command": f"haplolens run --predict {mode}", "seed": str(seed)}
+    made |= {f"SHA-256 of {one['file']}": one["sha256"] for one in provenance["inputs"]}
     made |= {f"version of {name}": told for name, told in provenance["versions"].items()}
 
     def compute(trait: str) -> State:

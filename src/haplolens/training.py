@@ -39,7 +39,7 @@ from haplolens.predict.fit import fit_rows
 from haplolens.predict.fitted import Fitted
 from haplolens.predict.groups import read_groups
 from haplolens.predict.model_folder import check_free, write_model
-from haplolens.predict.models import build
+from haplolens.predict.models import CARDS, build
 from haplolens.predict.prepare import Data
 from haplolens.predict.recipe import Recipe
 from haplolens.progress import Reporter
@@ -140,9 +140,8 @@ def train_model(
         "options": {name: str(value) for name, value in sorted(options.items())},
         "start_from": None if start_from is None else digests([Path(start_from) / "manifest.json"]),
     }  # fmt: skip
-    fingerprint = json.dumps(
-        settled | {"inputs": digests([*input_files(genotypes), Path(traits)])}, sort_keys=True
-    )
+    settled["inputs"] = digests([*input_files(genotypes), Path(traits)])
+    fingerprint = json.dumps(settled, sort_keys=True)
     with work:
         loaded = load(
             genotypes, traits=traits, trait=trait, covariates=covariates, threads=threads, reporter=reporter,
@@ -204,6 +203,11 @@ class _Training:
             self.loaded.cohort, self.names, self.covariates, groups=self.groups, blocks=self.blocks
         )
 
+    @cached_property
+    def source(self) -> Fitted | None:
+        """The other cohort's predictor."""
+        return None if self.start_from is None else Fitted.load(self.start_from)
+
     def run(self, place: Path, settled: dict[str, Any]) -> dict:
         recipe = self._tuned() if self.tune else self.recipe
         found = self._outer() if self.outer else None
@@ -229,12 +233,12 @@ class _Training:
     def _fit(self, recipe: Recipe) -> Fitted:
         title = f"{recipe.model} of {', '.join(self.names)}"
         with self.reporter.step(title, recipe.folds) as advance, threadpool_limits(1):
-            if self.start_from is not None:
+            if self.source is not None:
                 from haplolens.predict.transfer import transfer
 
                 return transfer(
-                    Fitted.load(self.start_from), self.data, self.data.rows, recipe=recipe,
-                    threads=self.threads, seed=self.seed, progress=advance,
+                    self.source, self.data, self.data.rows, recipe=recipe,
+                    threads=self.threads, seed=self.seed, progress=advance, axes=True,
                 )  # fmt: skip
             return fit_rows(
                 self.data, self.data.rows, recipe, threads=self.threads, seed=self.seed, progress=advance,
@@ -259,7 +263,7 @@ class _Training:
         return recipe
 
     def _outer(self) -> CrossValidation:
-        """Held-out samples, for the card; a search is made anew in each fold."""
+        """Held-out samples, for the card; each fold searches anew, and starts from the same source."""
         if len(self.names) > 1:
             raise ConfigError(
                 "--outer takes one trait at a time; train the traits one by one, or leave it out"
@@ -270,7 +274,7 @@ class _Training:
             found = evaluate(
                 self.loaded.cohort, self.names[0], recipe, covariates=self.covariates, groups=self.groups,
                 across_groups=self.groups is not None, folds=self.outer, blocks=self.blocks, threads=self.threads,
-                seed=self.seed, reporter=self.reporter,
+                seed=self.seed, reporter=self.reporter, source=self.source,
             )  # fmt: skip
             return as_state(found)
 
@@ -325,7 +329,9 @@ def _made_by(
     words += [f"--{name} {settled[name]}" for name in ("outer", "tune") if settled[name]]
     words += [f"--families {settled['families']}"] if settled["families"] != "none" else []
     told = {"command": " ".join([*words, f"--seed {seed}"]), "seed": str(seed)}
-    return told | {f"version of {library}": version(library) for library in LIBRARIES}
+    told |= {f"SHA-256 of {one['file']}": one["sha256"] for one in settled["inputs"]}
+    used = (*LIBRARIES, "torch") if CARDS[recipe.model].deep else LIBRARIES
+    return told | {f"version of {library}": version(library) for library in used}
 
 
 def _check_counts(**counts: int) -> None:

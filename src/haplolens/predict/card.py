@@ -110,7 +110,7 @@ def _recipe(fitted: Fitted) -> list[str]:
     rows = [
         {"setting": name, "value": value}
         for name, value in fitted.recipe.as_dict().items()
-        if name not in ("options", "leaky")
+        if name not in ("options", "leaky") and (name != "tune" or value)
     ]
     rows += [{"setting": f"model's {name}", "value": value} for name, value in fitted.recipe.options.items()]
     said = {

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load, save
 
 from haplolens.blocks.haplotypes import Codebook
 from haplolens.errors import ConfigError, InputError, OutputError
@@ -141,7 +141,7 @@ def read_model(folder: str | Path) -> Fitted:
 def _write_files(fitted: Fitted, folder: Path, facts: Facts) -> None:
     kept = {name: value for name, value in fitted.about.items() if name not in NOT_KEPT}
     fitted = replace(fitted, about=kept)
-    save_file(_arrays(fitted), folder / WEIGHTS, metadata={"format": FORMAT})
+    (folder / WEIGHTS).write_bytes(save(_arrays(fitted), metadata={"format": FORMAT}))
     _write_json(folder / MODEL, _description(fitted))
     axes = fitted.preparation.axes
     none = np.empty((0, 0), np.float32)
