@@ -7,6 +7,8 @@ chooses, the layout is sorted, and the padding is silent.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,42 +16,65 @@ from torch.nn import functional
 
 from haplolens.predict.networks.architecture import Card, Network
 from haplolens.predict.networks.layout import Layout
-from haplolens.predict.networks.parts import Encoder, Places, zeroed
+from haplolens.predict.networks.parts import ChannelDropout, Encoder, Norm, Places, zeroed
 
 STAGES = ((16, 32), (32, 64), (32, 16))
 """Widths of the two convolutions of each residual block, as published."""
 KERNEL, TOKENS, WIDTH = 5, 8, 16
 
 
+class ChromosomeConvolution(nn.Module):
+    """A convolution for each chromosome: (chr, B, L, W_in) -> (chr, B, L, W).
+
+    As one batched product, which is some ten times faster on a CPU than a grouped convolution of few channels.
+    """
+
+    def __init__(self, n_chroms: int, width_in: int, width: int, kernel: int) -> None:
+        super().__init__()
+        wide = width_in * kernel
+        self.kernel = kernel
+        self.weight = nn.Parameter(torch.randn(n_chroms, wide, width) / math.sqrt(wide))
+        self.bias = nn.Parameter(torch.zeros(n_chroms, 1, width))
+
+    def forward(self, lines: Tensor) -> Tensor:
+        """Ends are padded with zeros, so that the length stays."""
+        n_chroms, batch, length, _ = lines.shape
+        padded = functional.pad(lines, (0, 0, self.kernel // 2, self.kernel // 2))
+        held = padded.unfold(2, self.kernel, 1).reshape(n_chroms, batch * length, -1)
+        new = torch.baddbmm(self.bias.to(held.dtype), held, self.weight.to(held.dtype))
+        return new.view(n_chroms, batch, length, -1)
+
+
 class ChromosomeBlock(nn.Module):
-    """Two convolutions beside a 1 x 1 skip, pooled; each chromosome has its own weights (grouped convolution)."""
+    """Two convolutions beside a 1 x 1 skip, pooled; each chromosome has its own weights."""
 
     def __init__(
         self, n_chroms: int, width_in: int, middle: int, width: int, *, pool: int, norm: str, dropout: float
     ) -> None:
         super().__init__()
-
-        def convolution(into: int, out: int, kernel: int) -> nn.Conv1d:
-            return nn.Conv1d(n_chroms * into, n_chroms * out, kernel, padding=kernel // 2, groups=n_chroms)
-
-        self.first, self.second = convolution(width_in, middle, KERNEL), convolution(middle, width, KERNEL)
-        self.short = convolution(width_in, width, 1)
-        self.norm: nn.Module = {
-            "batch": lambda: nn.BatchNorm1d(n_chroms * width),
-            "none": nn.Identity,
-        }.get(norm, lambda: nn.GroupNorm(n_chroms, n_chroms * width))()
-        self.pool, self.drop = pool, nn.Dropout(dropout)
+        self.first = ChromosomeConvolution(n_chroms, width_in, middle, KERNEL)
+        self.second = ChromosomeConvolution(n_chroms, middle, width, KERNEL)
+        self.short = ChromosomeConvolution(n_chroms, width_in, width, 1)
+        self.apart = norm == "batch"  # as published, a chromosome has its own mean and SD
+        self.norm = Norm(norm, n_chroms * width if self.apart else width)
+        self.pool, self.drop = pool, ChannelDropout(dropout)
 
     def forward(self, lines: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, chr W_in, L), (chr, L) bool -> (B, chr W, L / pool), (chr, L / pool)."""
-        mask = _spread(there, lines.shape[1])
-        new = functional.relu(self.first(lines)) * _spread(there, self.first.out_channels)
-        wide = _spread(there, self.short.out_channels)
-        new = functional.relu(self.norm(self.second(new)) + self.short(lines * mask)) * wide
+        """(chr, B, L, W_in), (chr, 1, L, 1) bool -> (chr, B, L / pool, W), (chr, 1, L / pool, 1)."""
+        new = self._normalise(self.second(functional.relu(self.first(lines)) * there))
         # after a ReLU the padding's 0 is never above a real value, so it cannot win the maximum
-        new = functional.max_pool1d(new, self.pool) if self.pool > 1 else new
-        there = there.view(len(there), -1, self.pool).any(2)
-        return self.drop(new), there
+        new = functional.relu(new + self.short(lines)) * there
+        n_chroms, batch, _, width = new.shape
+        if self.pool > 1:
+            new = new.view(n_chroms, batch, -1, self.pool, width).amax(3)
+            there = there.view(n_chroms, 1, -1, self.pool, 1).any(3)
+        return self.drop(new.flatten(0, 1)).view(new.shape), there
+
+    def _normalise(self, new: Tensor) -> Tensor:
+        if not self.apart:
+            return self.norm(new)
+        side_by_side = self.norm(new.permute(1, 2, 0, 3).flatten(2))  # (B, L, chr W)
+        return side_by_side.unflatten(2, (len(new), -1)).permute(2, 0, 1, 3)
 
 
 class Dpcformer(Network):
@@ -64,7 +89,7 @@ class Dpcformer(Network):
     hidden
         Widths of the dense layers.
     norm
-        "batch" (as published), "group" (a chromosome a group) or "none".
+        "batch" (as published), "layer", "group", "rms" or "none".
     dropout, attention_dropout, drop_path
         Shares.
     direct
@@ -115,13 +140,11 @@ class Dpcformer(Network):
 
     def deep(self, channels: Tensor, covariates: Tensor) -> Tensor:
         """See `Network.deep`."""
-        batch, n_chroms = len(channels), len(self.source)
-        padded = functional.pad(channels, (0, 0, 0, 1)).transpose(1, 2)  # (B, C, V + 1)
-        lines = padded.index_select(2, self.source.flatten()).view(batch, channels.shape[2], n_chroms, -1)
-        lines, there = lines.transpose(1, 2).flatten(1, 2), self.there  # (B, chr C, L)
+        padded = functional.pad(channels, (0, 0, 0, 1))  # (B, V + 1, C), the last one for padding
+        lines, there = padded[:, self.source].transpose(0, 1), self.there[:, None, :, None]  # (chr, B, L, C)
         for stage in self.stages:
             lines, there = stage(lines, there)
-        tokens = lines.view(batch, n_chroms, WIDTH, -1).transpose(2, 3).flatten(1, 2)  # (B, chr P, W)
+        tokens = lines.transpose(0, 1).flatten(1, 2)  # (B, chr P, W)
         tokens = self.encoder(tokens.index_select(1, self.kept) + self.places())
         return self.dense(torch.cat([tokens.flatten(1), covariates], dim=1))
 
@@ -134,8 +157,3 @@ def _pools(longest: int) -> list[int]:
         pools.append(pool)
         left = -(-left // pool)
     return pools
-
-
-def _spread(there: Tensor, channels: int) -> Tensor:
-    """(chr, L) -> (chr W, L) float."""
-    return there.float().repeat_interleave(channels // len(there), dim=0)
