@@ -268,24 +268,31 @@ def test_answer__comes_back(tmp_path):
     assert PredictionCache(None).read({}, Recipe(model="gblup")) is None
 
 
-def test_code_of__networks_matter_to_deep_models_alone(tmp_path, monkeypatch):
-    for room in ("association", "blocks", "data", "predict/networks", "bench"):
-        (tmp_path / room).mkdir(parents=True)
-    for name in prediction_answers.HERE:
-        (tmp_path / "bench" / f"{name}.py").write_text("")
-    (tmp_path / "predict" / "gblup.py").write_text("a")
-    network = tmp_path / "predict" / "networks" / "cnn.py"
-    network.write_text("b")
+def test_code_of__is_that_of_the_model_and_all_it_imports(tmp_path, monkeypatch):
+    code = {
+        "bench/prediction_folds": "from haplolens.predict.fit import fit",
+        "predict/__init__": "", "predict/fit": "def fit():\n    from haplolens.predict.tune import tune",
+        "predict/tune": "", "predict/gblup": "from haplolens.data.packed import Packed", "data/packed": "",
+        "predict/network_model": "def f():\n    from haplolens.predict import loop", "predict/loop": "",
+    }  # fmt: skip
+    for name, text in code.items():
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     monkeypatch.setattr(prediction_answers.haplolens, "__file__", str(tmp_path / "__init__.py"))
+
+    def changed_by(name):
+        before = [code_of(model) for model in ("gblup", "cnn")]
+        (tmp_path / f"{name}.py").write_text(code[name] + "\n# changed")
+        code_of.cache_clear()
+        return [one != code_of(model) for one, model in zip(before, ("gblup", "cnn"), strict=True)]
+
     code_of.cache_clear()
-    plain, deep = code_of(False), code_of(True)
-    network.write_text("c")
-    code_of.cache_clear()
-    assert (code_of(False), code_of(True)) != (plain, deep)
-    assert code_of(False) == plain
-    (tmp_path / "predict" / "gblup.py").write_text("d")
-    code_of.cache_clear()
-    assert code_of(False) != plain
+    assert changed_by("data/packed") == [True, False]
+    assert changed_by("predict/gblup") == [True, False]
+    assert changed_by("predict/loop") == [False, True]
+    assert changed_by("predict/fit") == [True, True]
+    assert changed_by("predict/tune") == [False, False]
     code_of.cache_clear()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -16,10 +17,10 @@ import haplolens
 from haplolens.predict.models import CARDS
 from haplolens.predict.recipe import Recipe
 
-ROOMS = ("association", "blocks", "data", "predict")
-HERE = ("prediction_answers", "prediction_cases", "prediction_folds")
-DEEP = ("networks", "loss", "loop", "network_model", "residual", "search")
-"""Of the room `predict`: what only models that need torch depend on."""
+STARTS = ("bench.prediction_folds", "predict.fit")
+"""Modules that every answer depends on, beside that of its model."""
+ASIDE = ("align", "card", "evaluation", "model_folder", "search_space", "transfer", "tune")
+"""Of the room `predict`: what is done with a model that is fitted, or before it is chosen."""
 ARRAYS = ("y", "prediction", "low", "high")
 
 
@@ -90,7 +91,7 @@ class PredictionCache:
     def _path(self, key: dict, recipe: Recipe) -> Path | None:
         if self.folder is None:
             return None
-        told = {**key, "recipe": recipe.as_dict(), "code": code_of(CARDS[recipe.model].deep)}
+        told = {**key, "recipe": recipe.as_dict(), "code": code_of(recipe.model)}
         digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
         return self.folder / f"{recipe.model}-{digest[:24]}.npz"
 
@@ -117,16 +118,34 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def code_of(deep: bool) -> str:
-    """SHA-256 of the code that an answer depends on: four rooms and these modules; networks only where ``deep``."""
+def code_of(model: str) -> str:
+    """SHA-256 of the code that an answer depends on: the module of its model and all that is imported from there."""
     root = Path(haplolens.__file__).parent
-    files = [root / "bench" / f"{name}.py" for name in HERE]
-    for room in ROOMS:
-        files += (root / room).rglob("*.py")
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        parts = path.relative_to(root).with_suffix("").parts
-        if parts[0] == "predict" and parts[1] in DEEP and not deep:
+    found: dict[Path, None] = {}
+    waiting = [_module(root, name) for name in (*STARTS, f"predict.{CARDS[model].module}")]
+    while waiting:
+        path = waiting.pop()
+        if path is None or path in found or (path.parent.name == "predict" and path.stem in ASIDE):
             continue
-        digest.update("/".join(parts).encode() + path.read_bytes())
+        found[path] = None
+        waiting += [_module(root, name) for name in _imported(path)]
+    digest = hashlib.sha256()
+    for path in sorted(found):
+        digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _imported(path: Path) -> list[str]:
+    """Dotted names below haplolens that a module imports, wherever in it; names of what is in a module, too."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("haplolens"):
+            inside = (node.module or "").removeprefix("haplolens").removeprefix(".")
+            names += [inside, *(f"{inside}.{one.name}".removeprefix(".") for one in node.names)]
+    return names
+
+
+def _module(root: Path, name: str) -> Path | None:
+    """File of a dotted name; None where it is no module."""
+    path = root.joinpath(*name.split("."))
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if name and p.is_file()), None)
