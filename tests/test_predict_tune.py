@@ -177,6 +177,7 @@ def test_each_fold_of_a_cross_validation_searches_anew(quick, tmp_path):
     fitted = fit_rows(data, data.rows, replace(free(), tune=4))
     assert fitted.recipe.tune == 0
     loaded = Fitted.load(fitted.save(tmp_path / "model"))
+    assert "Options searched by inner folds in 4 trials" in (tmp_path / "model" / "card.md").read_text()
     assert loaded.recipe == fitted.recipe
     assert loaded.about["tune"] == fitted.about["tune"]
 

@@ -69,6 +69,8 @@ _HOME = {
     # predictors
     "fit": "predict.fit",
     "cross_validate": "predict.cross_validate",
+    "start_from": "predict.transfer",
+    "tune": "predict.tune",
     "Fitted": "predict.fitted",
     "Recipe": "predict.recipe",
     "CrossValidation": "predict.cross_validate",

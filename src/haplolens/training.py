@@ -209,17 +209,18 @@ class _Training:
         return None if self.start_from is None else Fitted.load(self.start_from)
 
     def run(self, place: Path, settled: dict[str, Any]) -> dict:
-        recipe = self._tuned() if self.tune else self.recipe
+        recipe, search = self._tuned() if self.tune else (self.recipe, {})
         found = self._outer() if self.outer else None
         fitted = self._fit(recipe)
+        fitted = replace(fitted, about=fitted.about | search)
         made = _made_by(self.names, recipe, self.covariates, settled, self.seed)
         qc = self.loaded.qc.as_dict()["filters"]
-        inner = inner_scores(fitted, self.data, seed=self.seed)
+        inner = [*inner_scores(fitted, self.data, seed=self.seed), *self._beside(recipe)]
         if found is None:
             facts = Facts(qc=qc, made=made)
         else:
             facts = facts_of(found, folds=f"{self.outer} folds", qc=qc, made=made)
-        write_model(fitted, place, facts=replace(facts, inner=[*inner, *self._beside(recipe)]), force=True)
+        write_model(fitted, place, facts=replace(facts, inner=inner), force=True)
         return {
             "folder": str(place),
             "model": recipe.label,
@@ -245,8 +246,8 @@ class _Training:
                 axes=True, checkpoints=self.checkpoint.folder and self.checkpoint.folder / "network",
             )  # fmt: skip
 
-    def _tuned(self) -> Recipe:
-        """The recipe that the search prefers; judged by inner folds alone."""
+    def _tuned(self) -> tuple[Recipe, dict[str, Any]]:
+        """The recipe that the search prefers, judged by inner folds alone, and what it says of itself."""
 
         def search() -> State:
             from haplolens.predict.tune import tune
@@ -256,11 +257,12 @@ class _Training:
                     self.data, self.data.rows, self.recipe, self.tune, threads=self.threads, seed=self.seed,
                     progress=advance,
                 )  # fmt: skip
-            return {"recipe": best.recipe.as_dict()}
+            return {"recipe": best.recipe.as_dict(), "about": best.about()}
 
-        recipe = Recipe(**self.checkpoint.step("tune", search)["recipe"])
+        found = self.checkpoint.step("tune", search)
+        recipe = Recipe(**found["recipe"])
         self.reporter.note(f"search: {recipe.label}")
-        return recipe
+        return recipe, {"tune": found["about"]}
 
     def _outer(self) -> CrossValidation:
         """Held-out samples, for the card; each fold searches anew, and starts from the same source."""

@@ -56,6 +56,7 @@ def card(fitted: Fitted, facts: Facts) -> str:
         _what(fitted),
         _data(fitted, facts),
         _recipe(fitted),
+        _origins(fitted.about),
         _scores(fitted, facts),
         _sureness(fitted, facts),
         _limits(fitted),
@@ -125,6 +126,25 @@ def _recipe(fitted: Fitted) -> list[str]:
             "",
             "**Leaky on purpose: scaling and filter saw the test samples. Its figures are worthless.**",
         ]
+    return lines
+
+
+def _origins(about: dict[str, Any]) -> list[str]:
+    """What the model started from, and what was searched."""
+    lines = []
+    if start := about.get("transfer"):
+        tried = ", ".join(f"{name} {loss:.4g}" for name, loss in start["tried"].items())
+        used = f"a weight of {start['weight']:.2f} ({start['kind']})" if start["weight"] else "no weight"
+        lines += [
+            f"Started from another cohort's `{start['source']}`. Inner folds gave it {used}; their losses: {tried}.",
+            *(f"- {note.replace('of the model', 'of that model', 1)}" for note in start["notes"]),
+        ]
+    if search := about.get("tune"):
+        lines.append(
+            f"Options searched by inner folds in {search['trials']} trials, {search['pruned']} of them cut short: "
+            f"share explained {search['score_as_given']:.3f} as given, {search['score']:.3f} as chosen (flattered, as "
+            "the best of several is)."
+        )
     return lines
 
 

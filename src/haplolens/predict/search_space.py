@@ -33,6 +33,7 @@ TRAINING: dict[str, Knob] = {
 """Of every network."""
 
 SPACES: dict[str, dict[str, Knob]] = {
+    "linear": {"how": Choice(("stack", "best"))},
     "elastic_net": {"l1_ratio": Span(0.05, 0.95)},
     "cnn": {
         **TRAINING,

@@ -61,7 +61,7 @@ class Transferred(Model):
         progress: Progress | None = None,
     ) -> Transferred:
         """See `Model.fit`; ``progress`` follows the model from scratch."""
-        how = {"seed": seed, "folds": folds, "threads": threads}
+        how: dict[str, Any] = {"seed": seed, "folds": folds, "threads": threads}
         self.bridge = self.bridge.scaled_on(train)
         self.scratch = build(self.name, **self.options).fit(train, **how, progress=progress)
         self.out_of_fold = self.scratch.out_of_fold

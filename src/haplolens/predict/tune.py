@@ -182,6 +182,7 @@ class _Bench:
             model = build(recipe.model, **recipe.options)
             watch = _Watch(trial, model, train.y, self.data.binary, pruned)
             model.fit(train, seed=self.seed, folds=recipe.folds, threads=self.threads, progress=watch)
+            assert train.y is not None
             score = explained(train.y, model.out_of_fold, binary=self.data.binary)
             state = "complete" if np.isfinite(score) else "failed"
         except pruned:
