@@ -15,7 +15,7 @@ from haplolens.predict.models import build
 from haplolens.predict.network_model import NetworkModel
 from haplolens.predict.samples import Samples
 
-PER_BLOCK, PER_CHROM, N_TRAIN, N_TEST = 6, 12, 700, 250
+PER_BLOCK, PER_CHROM, N_TRAIN, N_TEST = 6, 12, 600, 250
 
 
 def genotypes(n, n_variants, rng):
@@ -52,10 +52,11 @@ def planted(kind, copies):
         return score(sum(score(copies[:, v] == 1) for v in rng.choice(useful, 3, replace=False)))
     i, j = (first[0], first[-1]) if kind == "pair in a block" else (first[0], last[0])
     a, b = score(copies[:, i]), score(copies[:, j])
-    return score(0.4 * a + 0.4 * b + score(a * b))
+    main = 0.2 if kind == "pair in a block" else 0.4  # LD tells a linear model much of a near pair as it is
+    return score(main * a + main * b + score(a * b))
 
 
-def cohort(kind, *, encoding="adddom", n_variants=48, n=N_TRAIN, heritability=0.9, binary=False):
+def cohort(kind, *, encoding="adddom", n_variants=24, n=N_TRAIN, heritability=0.9, binary=False):
     rng = np.random.default_rng(13)
     codes = genotypes(n + N_TEST, n_variants, rng)
     signal = planted(kind, codes.astype(float))
@@ -78,8 +79,8 @@ def cohort(kind, *, encoding="adddom", n_variants=48, n=N_TRAIN, heritability=0.
     return whole.take(np.arange(n)), whole.take(np.arange(n, n + N_TEST)), signal[n:]
 
 
-QUICK = {"epochs": 24, "batch": 50, "learning_rate": 4e-3, "patience": 8}
-SMALL = {"width": 24, "depth": 1, "heads": 4, "hidden": 64}
+QUICK = {"epochs": 18, "batch": 50, "learning_rate": 4e-3, "patience": 6}
+SMALL = {"width": 16, "depth": 1, "heads": 4, "hidden": 64}
 
 
 @pytest.mark.parametrize(
@@ -88,19 +89,19 @@ SMALL = {"width": 24, "depth": 1, "heads": 4, "hidden": 64}
         ("cnn", "pair in a block", {}),
         ("local", "dominance", {}),
         ("graph", "pair in a block", {}),
-        ("dpcformer", "pair in a block", {}),
+        ("dpcformer", "pair in a block", {"hidden": (64, 32), "batch": 100}),
         ("cnn_transformer", "pair across chromosomes", SMALL),
-        ("transformer", "pair across chromosomes", SMALL),
+        ("transformer", "pair across chromosomes", {**SMALL, "group": 2}),
         ("autoencoder", "dominance", {}),
     ],
 )
 def test_network__finds_what_a_linear_model_cannot(architecture, kind, options):
     train, test, signal = cohort(kind)
     linear = np.corrcoef(Gblup().fit(train, seed=1, folds=3).predict(test), signal)[0, 1]
-    model = build(architecture, **QUICK, **options).fit(train, seed=1, folds=2)
+    model = build(architecture, **{**QUICK, **options}).fit(train, seed=1, folds=2)
     deep = np.corrcoef(model.predict(test), signal)[0, 1]
-    assert linear < 0.65
-    assert deep > max(0.75, linear + 0.15)
+    assert linear < 0.7
+    assert deep > max(0.8, linear + 0.15)
 
 
 def test_network_model__same_answers_after_it_was_saved():
