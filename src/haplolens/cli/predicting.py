@@ -104,9 +104,10 @@ def train_verb(
         from haplolens.cli.terminal import show_table
 
         for names, told in made.items():
-            show_table(f"{names}: inner folds", _score_rows(told["inner"]), ("model", "metric", "figure"))
-            if told["outer"]:
-                show_table(f"{names}: held out", _score_rows(told["outer"]), ("model", "metric", "figure"))
+            for title, scores in (("inner folds", told["inner"]), ("held-out samples", told["outer"])):
+                if scores:
+                    rows = _score_rows(scores)
+                    show_table(f"{names}: {title}", rows, tuple(rows[0]))
     first = next(iter(made.values()))
     line = (
         f"{first['folder']}: {first['model']}, {first['n_train']:,} samples, {first['n_variants']:,} variants"
@@ -245,11 +246,16 @@ def _value(text: str) -> Any:
         return text
 
 
-def _score_rows(rows: list[dict]) -> list[dict]:
+def _score_rows(scores: list[dict]) -> list[dict]:
+    """A row a model, with as many metrics as a terminal has room for."""
     from haplolens.predict.card import HEADLINES
 
-    shown = {*HEADLINES[False], *HEADLINES[True]}
-    return [row | {"figure": _figure(row, "value")} for row in rows if row["metric"] in shown]
+    shown = {*HEADLINES[False][:2], *HEADLINES[True][:2]}
+    rows: dict[str, dict] = {}
+    for row in scores:
+        if row["metric"] in shown:
+            rows.setdefault(row["model"], {"model": row["model"]})[row["metric"]] = _figure(row, "value")
+    return list(rows.values())
 
 
 def _comparison_rows(told: dict[str, Any], columns: tuple[str, ...]) -> list[dict]:
