@@ -22,6 +22,9 @@ PEERS = {
 }
 """Optional programs: how each tells its version, and what it is for here."""
 
+EXTRAS = {"deep": "trains networks", "tune": "searches a predictor's options"}
+"""Optional libraries by their extra, and what they are for."""
+
 
 def doctor() -> list[dict]:
     """Libraries, optional peers, processors, memory and disk of this machine.
@@ -35,16 +38,25 @@ def doctor() -> list[dict]:
 
 
 def _libraries() -> list[dict]:
-    rows = []
+    rows, extras = [], []
     for line in requires("haplolens") or []:
-        if "extra ==" in line:
-            continue
         name = re.split(r"[<>=!~ ;\[]", line, maxsplit=1)[0]
-        try:
-            rows.append({"what": name, "found": version(name), "note": "library"})
-        except PackageNotFoundError:
-            rows.append({"what": name, "found": "", "note": f"missing: pip install {name}"})
-    return rows
+        extra = re.search(r"extra == ['\"](\w+)", line)
+        if extra is None:
+            rows.append(_library(name, "library", f"missing: pip install {name}"))
+        elif extra[1] in EXTRAS:
+            purpose = EXTRAS[extra[1]]
+            extras.append(
+                _library(name, purpose, f"optional, {purpose}: pip install 'haplolens[{extra[1]}]'")
+            )
+    return rows + extras
+
+
+def _library(name: str, purpose: str, without: str) -> dict:
+    try:
+        return {"what": name, "found": version(name), "note": purpose}
+    except PackageNotFoundError:
+        return {"what": name, "found": "", "note": without}
 
 
 def _peer(name: str, flag: str, purpose: str) -> dict:
