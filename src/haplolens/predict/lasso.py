@@ -207,6 +207,6 @@ class Lasso(LinearModel):
         if progress is not None:
             progress(len(study.folds))
         effects: Effects = design.effects(beta, study.train.n_variants)
-        self.path, self.beta = path, beta
+        self.path, self.betas, self.beta = path, path.betas, beta
         found = {"penalty": float(path.penalties[path.best]), "n_effects": int(np.count_nonzero(beta))}
         return self._keep(study.train, *study.finish(effects, path.honest[:, path.best]), found)
