@@ -123,9 +123,9 @@ def paired_table(found: CrossValidation, reference: str | None) -> pd.DataFrame:
 
 
 def gate_open(found: CrossValidation, model: str) -> float | None:
-    """Share of folds in which the network of a gated model was let in; None where there is no gate."""
-    gates = [told["gate"] for told in found.about.get(model, []) if told.get("gate") is not None]
-    return float(np.mean([gate > 0 for gate in gates])) if gates else None
+    """Share of folds in which a gated model used more than its linear part; None where there is no gate."""
+    told = [about["open"] for about in found.about.get(model, []) if about.get("open") is not None]
+    return float(np.mean([bool(one) for one in told])) if told else None
 
 
 def facts_of(found: CrossValidation, *, folds: str, qc: Sequence[dict], made: dict[str, str]) -> Facts:

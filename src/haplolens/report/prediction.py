@@ -83,7 +83,8 @@ def _answer(told: dict[str, Any]) -> list[str]:
         )
     if is_number(told.get("gate_open")):
         words.append(
-            f"Its network was let in, over the linear part, in {number(100 * told['gate_open'])} % of the folds."
+            f"Its pairs and its network were let in, beside the linear part, in {number(100 * told['gate_open'])} % of "
+            "the folds."
         )
     for row in told["intervals"]:
         words.append(f"{number(100 * row['coverage'])} % of held-out samples lay inside their 90 % interval.")
