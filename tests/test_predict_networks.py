@@ -115,6 +115,24 @@ def test_stem__no_convolution_reaches_into_another_chromosome(kernel):
     torch.testing.assert_close(single(channels[:, 40:110]), before[:, stem.chrom == 1])
 
 
+def test_stem__windows_of_many_variants_stay_in_their_chromosome_and_tell_of_every_one():
+    layout = layout_of((40, 70, 33), n_channels=2)
+    options = {"width_input": 3, "widths": (5, 6), "kernel": 9, "most": 5, "norm": "layer", "dropout": 0.1}
+    stem = stir(Stem(layout, **options, folded=2))
+    assert (stem.fold, len(stem.convolutions), stem.width) == (16, 1, 5)
+    channels = torch.randn(2, 143, 2, requires_grad=True)
+    before = stem(channels)
+    before.square().sum().backward()
+    assert (channels.grad.abs().amax((0, 2)) > 0).all()
+    changed = channels.detach().clone()
+    changed[:, 40:110] += 1.0
+    moved = (stem(changed) - before).abs().amax((0, 2)) > 0
+    np.testing.assert_array_equal(moved.numpy(), stem.chrom == 1)
+    plain = Stem(layout, **options)
+    np.testing.assert_array_equal(stem.place, plain.place)
+    np.testing.assert_array_equal(stem.kept, plain.kept)
+
+
 def test_patches__cover_every_variant_once_and_stay_in_their_chromosome():
     layout = layout_of((9, 4, 17))
     for size in (1, 4, 5, 64):

@@ -21,13 +21,15 @@ class Windows(nn.Module):
     Windows come first, so that one batched product does all of them.
     """
 
-    def __init__(self, n_windows: int, width_in: int, width: int) -> None:
+    def __init__(self, n_windows: int, width_in: int, width: int, *, bias: bool = True) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(n_windows, width_in, width) / math.sqrt(width_in))
-        self.bias = nn.Parameter(torch.zeros(n_windows, 1, width))
+        self.bias = nn.Parameter(torch.zeros(n_windows, 1, width)) if bias else None
 
     def forward(self, windows: Tensor) -> Tensor:
         """(P, B, I) -> (P, B, O)."""
+        if self.bias is None:
+            return torch.bmm(windows, self.weight.to(windows.dtype))
         return torch.baddbmm(self.bias.to(windows.dtype), windows, self.weight.to(windows.dtype))
 
 
