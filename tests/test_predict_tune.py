@@ -17,7 +17,7 @@ from haplolens.predict.cross_validate import cross_validate
 from haplolens.predict.fit import fit_rows
 from haplolens.predict.fitted import Fitted
 from haplolens.predict.models import CARDS, build, find
-from haplolens.predict.prepare import Data
+from haplolens.predict.prepare import Data, Preparation
 from haplolens.predict.recipe import Recipe
 from haplolens.predict.search_space import FEWEST_TO_FILTER, SPACES, Choice, Span, space_of
 from haplolens.predict.tune import explained, tune
@@ -190,6 +190,19 @@ def test_a_network_is_tuned():
     assert len(found.trials) == 3
     assert found.recipe.options["epochs"] == 2
     assert "learning_rate" in found.trials
+    assert found.trials["folds"].iloc[0] == 2
+
+
+def test_a_network_tells_after_each_fold_what_it_knows():
+    pytest.importorskip("pytorch_lightning")
+    data = Data.of(trait_cohort(n=83, v=31), "y")
+    recipe = Recipe("cnn", options={"epochs": 1, "widths": [4], "hidden": 8})
+    train = Preparation.fit(data, data.rows, recipe).of(data, data.rows)
+    model, known = build("cnn", **recipe.options), []
+    model.fit(train, folds=3, progress=lambda _: known.append(np.isfinite(model.out_of_fold).mean()))
+    assert known == sorted(known)
+    assert 0.2 < known[0] < 0.5 < known[1] < 0.8
+    assert known[2] == 1
 
 
 def test_without_optuna_it_says_how_to_install_it(quick, monkeypatch):

@@ -127,6 +127,7 @@ class NetworkModel(Model):
         self.loss = self._loss(y, train.binary)
         self.nets, self.found = [], []
         out = np.full(y.shape, np.nan)
+        self.out_of_fold = out[:, 0] if train.y.ndim == 1 else out  # a view: fills up fold by fold
         for number, (fit_rows, held_rows) in enumerate(train.inner_folds(folds, seed)):
             part, held = train.take(fit_rows), train.take(held_rows)
             columns = part.chosen()
@@ -136,7 +137,6 @@ class NetworkModel(Model):
             if progress is not None:
                 progress(1)
         self._clear_checkpoints()
-        self.out_of_fold = out[:, 0] if train.y.ndim == 1 else out
         return self
 
     def _train(

@@ -34,6 +34,13 @@ TRAINING: dict[str, Knob] = {
 
 SPACES: dict[str, dict[str, Knob]] = {
     "linear": {"how": Choice(("stack", "best"))},
+    "trees": {"limit": Choice((100, 400, 1000)), "rounds": Choice((80, 240))},
+    "pairs": {"how": Choice(("stack", "best"))},
+    "residual": {
+        "how": Choice(("stack", "best")),
+        "hidden": Choice((16, 32, 64)),
+        "dropout": Span(0.1, 0.5),
+    },
     "elastic_net": {"l1_ratio": Span(0.05, 0.95)},
     "cnn": {
         **TRAINING,
