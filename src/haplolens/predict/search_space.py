@@ -59,8 +59,8 @@ SPACES: dict[str, dict[str, Knob]] = {
 
 ENCODINGS = ("additive", "onehot", "adddom")
 PCS = (0, 3, 10)
-FEWEST_TO_FILTER = 200
-"""Variants below which there is no filter among what is tried."""
+FEWEST_TO_FILTER, FEWEST_KEPT = 200, 50
+"""Variants below which there is no filter among what is tried, and that one keeps at least."""
 
 
 def space_of(recipe: Recipe, n_variants: int, n_samples: int) -> dict[str, Knob]:
@@ -84,7 +84,8 @@ def space_of(recipe: Recipe, n_variants: int, n_samples: int) -> dict[str, Knob]
     if recipe.pcs == plain.pcs and n_samples > 10 * max(PCS):
         space["pcs"] = Choice(PCS)
     if recipe.filter == plain.filter and n_variants >= FEWEST_TO_FILTER:
-        space["filter"] = Choice(("none", "prune:0.9", f"gwas:{n_variants // 20}", f"gwas:{n_variants // 4}"))
+        sizes = sorted({max(n_variants // share, FEWEST_KEPT) for share in (20, 4)})
+        space["filter"] = Choice(("none", "prune:0.9", *(f"gwas:{size}" for size in sizes)))
     if CARDS[recipe.model].deep and recipe.encoding == plain.encoding:
         space["encoding"] = Choice(ENCODINGS)
     return {name: knob for name, knob in space.items() if name not in recipe.options}
