@@ -226,7 +226,8 @@ def test_answer_fold__parts_of_a_model_are_not_fitted_again(toy, monkeypatch):
         import pandas as pd
 
         return SimpleNamespace(
-            preparation=SimpleNamespace(of=lambda *_: Blank()), model=SimpleNamespace(parts=lambda _: parts),
+            binary=False, preparation=SimpleNamespace(of=lambda *_: Blank()),
+            model=SimpleNamespace(parts=lambda _: parts),
             predict_samples=lambda _: pd.DataFrame(said), on_scale=lambda raw: 10 * raw.repeat(40), about={},
         )  # fmt: skip
 
@@ -240,6 +241,21 @@ def test_answer_fold__parts_of_a_model_are_not_fitted_again(toy, monkeypatch):
     np.testing.assert_array_equal(answers["linear"][0].prediction, np.full(40, 20.0))
     assert np.isnan(answers["linear"][0].seconds)
     assert answers["pairs"][0].seconds >= 0
+
+
+def test_answer_fold__the_best_linear_model_has_seen_no_dominance(toy):
+    """What is taken out of the pairs is what the linear model predicts when it is fitted on its own."""
+    case = Case("toy", as_text(read_toy()["sources"]["toy"]), "y", folds=4)
+    alone = {"linear": Recipe(model="linear")}
+    with_pairs = {**alone, "pairs": Recipe(model="pairs")}
+    told = [
+        answer_cases([(case, how)], data=Path(), cache=PredictionCache(None))[case]
+        for how in (alone, with_pairs)
+    ]
+    assert np.isnan(told[1]["linear"][0].seconds)
+    for one, other in zip(*(answers["linear"] for answers in told), strict=True):
+        np.testing.assert_allclose(one.prediction, other.prediction, rtol=1e-6)
+        assert np.ptp(one.prediction) > 0
 
 
 class Blank:
@@ -312,14 +328,16 @@ def test_trait_records__gates_and_binary_traits():
     truth = [rng.integers(0, 2, 50).astype(float) for _ in range(4)]
     methods = {
         "residual": [
-            answer(y, 0.2 + 0.6 * y, about={"gate": [0.0, 0.5][i % 2]}) for i, y in enumerate(truth)
+            answer(y, 0.2 + 0.6 * y, about={"open": i % 2 == 1, "pairs_gate": [0.0, 0.5][i % 2]})
+            for i, y in enumerate(truth)
         ],
         "linear": [answer(y, rng.uniform(size=50)) for y in truth],
     }
     found = figures(trait_records("s", methods, "linear", "residual"))
     assert found["s", "residual", "auroc"]["value"] == 1
     assert found["s", "residual", "share_of_folds_with_open_gate"]["value"] == 0.5
-    assert found["s", "residual", "mean_gate"]["value"] == 0.25
+    assert found["s", "residual", "share_of_folds_with_pairs"]["value"] == 0.5
+    assert ("s", "residual", "share_of_folds_with_network") not in found
     assert found["s", "residual", "minus_linear"]["value"] > 0.3
 
 

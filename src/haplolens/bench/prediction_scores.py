@@ -17,6 +17,13 @@ Methods = Mapping[str, Sequence[Answer]]
 """By method, one answer a fold."""
 BINARY_METRICS = ("auroc", "auprc", "f1", "brier", "calibration_slope", "calibration_error", "log_loss")
 
+GATES = {
+    "share_of_folds_with_open_gate": "open",
+    "share_of_folds_with_pairs": "pairs_gate",
+    "share_of_folds_with_network": "network_gate",
+}
+"""Metric -> key of what a fit says of itself."""
+
 
 class Spread(NamedTuple):
     """Mean of independent replicates, with an interval of twice its standard error."""
@@ -115,21 +122,14 @@ def not_worse(gap: Paired) -> bool:
 
 
 def gate_records(suite: str, method: str, answers: Sequence[Answer]) -> list[dict]:
-    """Share of folds in which a model let its network speak, if it says so."""
-    gates = [gate for a in answers if (gate := gate_of(a.about)) is not None]
-    if not gates:
-        return []
-    opened = float(np.mean([gate > 0 for gate in gates]))
-    return [
-        record(suite, method, "share_of_folds_with_open_gate", opened, n=len(gates)),
-        record(suite, method, "mean_gate", float(np.mean(gates)), n=len(gates)),
-    ]
-
-
-def gate_of(about: Mapping) -> float | None:
-    """How far a model let its network speak; None of a model without a gate."""
-    gate = about.get("gate")
-    return None if gate is None else float(np.mean(np.abs(gate)))
+    """Share of folds in which a model used more than its linear part, by each of its gates, if it says so."""
+    records = []
+    for what, key in GATES.items():
+        gates = [float(a.about[key]) for a in answers if key in a.about]
+        if gates:
+            share = float(np.mean(np.array(gates) > 0))
+            records.append(record(suite, method, what, share, n=len(gates)))
+    return records
 
 
 def gain_records(suite: str, by_trait: Mapping[str, Methods], default: str, reference: str) -> list[dict]:
