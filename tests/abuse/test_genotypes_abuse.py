@@ -86,7 +86,7 @@ def test_vcf__cut_off_with_plink2_on_the_path(long_vcf):
     [
         (b"", "is empty (0 bytes)"),
         (b"hello world, this is a text about genes\n", "is no genotype file: it begins with b'hello world,'"),
-        (gzip.compress(b"not a vcf at all, no, not this one at all"), "is no genotype file"),
+        (gzip.compress(b"not a vcf at all, no, not this one at all", mtime=0), "is no genotype file"),
         (b"\x1f\x8b\x08\x00broken", "cannot be unpacked"),
         (bytes(range(256)), "is no genotype file"),
     ],
