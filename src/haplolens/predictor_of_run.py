@@ -8,13 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from haplolens.data.cohort import Cohort
 from haplolens.errors import HaplolensError, MissingPeerError
 from haplolens.io.checkpoint import State
 from haplolens.predict.evaluation import evaluate, facts_of, summary_of
-from haplolens.predict.fit import fit
 from haplolens.predict.model_folder import write_model
 from haplolens.predict.models import find
 from haplolens.predict.recipe import Recipe
@@ -69,22 +67,14 @@ def make_predictor(
             reporter.note(f"{trait}: {note}")
         recipe = Recipe(model=model, folds=inner)
         found = evaluate(
-            cohort, trait, recipe, covariates=covariates, folds=outer, repeats=repeats, threads=threads, seed=seed,
-            reporter=reporter,
+            cohort, trait, recipe, covariates=covariates, folds=outer, repeats=repeats, whole=True, threads=threads,
+            seed=seed, reporter=reporter,
         )  # fmt: skip
-        with reporter.step(f"predictor of {trait}", inner) as advance, threadpool_limits(1):
-            fitted = fit(
-                cohort,
-                trait,
-                covariates=covariates,
-                recipe=recipe,
-                threads=threads,
-                seed=seed,
-                progress=advance,
-            )
     except HaplolensError as error:
         reporter.note(f"no predictor of {trait}: {error}")
         return {"summary": {"mode": mode, "made": False, "reason": str(error)}}
+    fitted = found.fitted
+    assert fitted is not None
     folds = f"{outer} folds" + (f", {repeats} times" if repeats > 1 else "")
     files = _files(fitted, facts_of(found, folds=folds, qc=qc, made=made or {}))
     calibrator = fitted.calibrator

@@ -40,6 +40,8 @@ class CrossValidation:
         By model, what each fold's fit said of itself.
     binary
         Whether the trait is case/control.
+    fitted
+        The first model, fitted on all samples, where that was asked for.
     """
 
     predictions: pd.DataFrame
@@ -47,6 +49,7 @@ class CrossValidation:
     intervals: pd.DataFrame
     about: dict[str, list[dict]] = field(default_factory=dict)
     binary: bool = False
+    fitted: Fitted | None = None
 
     @property
     def models(self) -> list[str]:
@@ -90,6 +93,7 @@ def cross_validate(
     blocks: pd.DataFrame | None = None,
     tune: int = 0,
     source: Fitted | None = None,
+    whole: bool = False,
     threads: int = 1,
     seed: int = 0,
     reporter: Reporter | None = None,
@@ -118,6 +122,8 @@ def cross_validate(
         whose recipe does not say.
     source
         Another cohort's predictor, from which all models start (`transfer.transfer`).
+    whole
+        Also fit the first model on all samples (without a source), at the same time: ``fitted`` of the answer.
     threads, seed, reporter
         Folds fitted at the same time, each in a process; of folds and models; where progress is shown.
 
@@ -133,10 +139,16 @@ def cross_validate(
     data = Data.of(cohort, trait, covariates, groups=groups, blocks=blocks)
     plan = plan_folds(data, folds=folds, repeats=repeats, seed=seed, across_groups=across_groups)
     tables, rows, said = [], [], {}
-    work = partial(_run_fold, data, recipes, seed, source)
-    with reporter.step(f"cross-validation of {trait}", len(plan)) as advance:
-        for table, told in map_processes(work, plan, min(threads, len(plan))):
+    everyone: list[Fitted] = []
+    pieces: list[Fold | None] = [*([None] if whole else []), *plan]  # the largest first
+    work = partial(_run_piece, data, recipes, seed, source)
+    with reporter.step(f"cross-validation of {trait}", len(pieces)) as advance:
+        for done in map_processes(work, pieces, min(threads, len(pieces))):
             advance(1)
+            if isinstance(done, Fitted):
+                everyone.append(done)
+                continue
+            table, told = done
             tables.append(table)
             for name, (fitted, facts) in told.items():
                 rows.append(facts)
@@ -148,6 +160,7 @@ def cross_validate(
         _coverage(predictions, list(recipes)),
         said,
         data.binary,
+        everyone[0] if whole else None,
     )
 
 
@@ -172,6 +185,15 @@ def _named(models: Sequence[str | Recipe], tune: int) -> dict[str, Recipe]:
             raise ConfigError(f"`{label}` is asked for twice; give each model once")
         named[label] = recipe
     return named
+
+
+def _run_piece(
+    data: Data, recipes: dict[str, Recipe], seed: int, source: Fitted | None, fold: Fold | None
+) -> Fitted | tuple[pd.DataFrame, dict]:
+    """A fold; or without one, the first model on all samples."""
+    if fold is not None:
+        return _run_fold(data, recipes, seed, source, fold)
+    return fit_rows(data, data.rows, next(iter(recipes.values())), seed=seed, axes=True)
 
 
 def _run_fold(

@@ -37,7 +37,7 @@ def evaluate(
         Names of models. One that is a part of the predictor is not fitted again.
     """
     found = cross_validate(cohort, trait, models=[recipe], **how)
-    how = {name: value for name, value in how.items() if name not in ("tune", "source")}
+    how = {name: value for name, value in how.items() if name not in ("tune", "source", "whole")}
     for name in beside:
         if name not in found.models:
             other = Recipe(
@@ -69,6 +69,7 @@ def join(one: CrossValidation, other: CrossValidation, name: str | None = None) 
         pd.concat([one.intervals, other.intervals[other.intervals["model"].isin(new)]], ignore_index=True),
         one.about | {model: other.about[model] for model in new if model in other.about},
         one.binary,
+        one.fitted,
     )
 
 
