@@ -18,7 +18,7 @@ import numpy as np
 
 from haplolens.parallel import Progress
 from haplolens.predict.model import Model
-from haplolens.predict.pairs import PairTerm, Pairs, choose_gate
+from haplolens.predict.pairs import Pairs, PairTerm, choose_gate
 from haplolens.predict.samples import Samples
 from haplolens.predict.study import Bundles, Study
 
