@@ -17,7 +17,7 @@ from haplolens.predict.bayesr import BayesR, Chain, Odds
 from haplolens.predict.encode import fit_table
 from haplolens.predict.gblup import Gblup
 from haplolens.predict.lasso import Lasso, Penalised, solve
-from haplolens.predict.linear import BestLinear
+from haplolens.predict.linear import BestLinear, weigh
 from haplolens.predict.pairs import Pairs, PairTerm, choose_gate
 from haplolens.predict.samples import Samples
 from haplolens.predict.study import Bundles, Study
@@ -265,17 +265,17 @@ def test_orthogonal_columns_have_the_posterior_in_closed_form():
     sizes, weights = np.array([0.02, 0.3]), np.array([0.7, 0.2, 0.1])
     chain = Chain(x.T @ x, x.T @ y, float(y @ y), n, sizes, np.random.default_rng(1))
     drawn, active = np.zeros(v), np.zeros(v)
-    for _ in range(4000):
+    for _ in range(1500):
         chain.weights, chain.noise = weights, 1.5
         chain.sweep()
-        drawn += chain.beta / 4000
-        active += (chain.beta != 0) / 4000
+        drawn += chain.beta / 1500
+        active += (chain.beta != 0) / 1500
     spread = np.append(0, sizes) + 1.5 / n
     density = weights * np.exp(-0.5 * (pull[:, None] / n) ** 2 / spread) / np.sqrt(spread)
     share = density / density.sum(axis=1, keepdims=True)
     expected = (share * (np.append(0, sizes) / spread)).sum(axis=1) * pull / n
-    np.testing.assert_allclose(active, 1 - share[:, 0], atol=0.03)
-    np.testing.assert_allclose(drawn, expected, atol=0.012)
+    np.testing.assert_allclose(active, 1 - share[:, 0], atol=0.05)
+    np.testing.assert_allclose(drawn, expected, atol=0.02)
     chain.weights, chain.noise, chain.beta[:], chain.slope[:] = weights, 1.5, 0, pull
     np.testing.assert_allclose(chain.conditional_means(), expected, atol=1e-5)
 
@@ -284,7 +284,9 @@ def test_thresholds_are_where_the_odds_are():
     odds = Odds.of(np.array([0.01, 0.2]), np.array([0.9, 0.07, 0.03]), 0.8, 100)
     wanted = np.array([-1.0, 0.0, 3.0])
     bars = odds.thresholds(wanted)
-    np.testing.assert_allclose(np.log(odds.of_slopes(bars).sum(axis=1)), wanted, atol=0.02)
+    share = odds.shares(bars).sum(axis=1)
+    np.testing.assert_allclose(np.log(share / (1 - share)), wanted, atol=0.02)
+    assert odds.shares(np.array([1e9])).tolist() == [[0, 1]]  # no overflow, and the largest class
     assert odds.thresholds(np.array([-50.0]))[0] < 0  # always an effect
 
 
@@ -353,11 +355,28 @@ def test_case_control_gives_log_odds(kind):
     assert loss < floor - 0.03
 
 
+def test_weights_are_a_share_of_each_predictor():
+    y = scaled(np.random.default_rng(2).normal(size=211))
+    good, bad, noise = y + 0.1 * np.roll(y, 1), -y, np.roll(y, 50)
+    weights, intercept = weigh(np.stack([good, bad, noise], axis=1), y)
+    assert intercept == 0
+    assert weights[0] > 0.9
+    assert weights[1] == 0
+    assert weights.sum() <= 1 + 1e-6
+    nothing, _ = weigh(np.stack([bad, 0.5 * bad], axis=1), y)
+    np.testing.assert_allclose(nothing, 0, atol=1e-5)
+    double, _ = weigh(np.stack([0.5 * y, 0.25 * y], axis=1), y)
+    np.testing.assert_allclose(double, [1, 0], atol=1e-4)
+
+
 def test_the_stack_is_near_the_best_and_keeps_all_errors(world):
     model = BestLinear().fit(world[0])
     assert set(model.inner_errors) == {"gblup", "lasso", "bayesr"}
     assert model.best == min(model.inner_errors, key=model.inner_errors.get)
-    assert np.mean((model.out_of_fold - world[0].y) ** 2) < min(model.inner_errors.values()) * 1.03
+    guesses = np.stack([part.out_of_fold for part in model.models.values()], axis=1)
+    mixed = guesses @ np.array(list(model.found["weights"].values()))
+    assert np.mean((mixed - world[0].y) ** 2) <= min(model.inner_errors.values()) + 1e-6
+    assert np.mean((model.out_of_fold - world[0].y) ** 2) < min(model.inner_errors.values()) * 1.15
     best = BestLinear(how="best").fit(world[0])
     np.testing.assert_allclose(best.predict(world[1]), best.models[best.best].predict(world[1]), atol=1e-5)
     assert "gblup_dominance" in BestLinear(dominance=True).fit(world[0]).models

@@ -7,9 +7,11 @@ are visited. Means are averages of conditional means (Rao-Blackwell), so that fe
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 from haplolens.errors import ConfigError
 from haplolens.parallel import Progress
@@ -56,15 +58,18 @@ class Odds(NamedTuple):
         start = np.log(weights[1:] / weights[0]) - 0.5 * np.log(precision * sizes / noise)
         return cls(start, 0.5 / (precision * noise), precision)
 
-    def of_slopes(self, square: np.ndarray) -> np.ndarray:
-        """(..., K) odds at squared slopes (...)."""
-        return np.exp(np.minimum(self.start + self.growth * square[..., None], 600))
+    def shares(self, square: np.ndarray) -> np.ndarray:
+        """(..., K) probability of each class at squared slopes (...); the rest to 1 is that of no effect."""
+        logs = self.start + self.growth * square[..., None]
+        top = np.maximum(logs.max(axis=-1, keepdims=True), 0)
+        each = np.exp(logs - top)
+        return each / (each.sum(axis=-1, keepdims=True) + np.exp(-top))
 
     def thresholds(self, log_odds: np.ndarray) -> np.ndarray:
         """(v,) squared slopes from which on the odds of any effect exceed the given ones."""
-        top = max(float((600 / self.growth).min()), 1.0)
-        grid = np.concatenate([[0.0], np.geomspace(1e-5 * top, top, 400)])
-        total = np.log(self.of_slopes(grid).sum(axis=1))
+        most = max(float(((60 - self.start) / self.growth).min()), 1.0)  # odds of e^60 are beyond any luck
+        grid = np.concatenate([[0.0], np.geomspace(1e-5 * most, most, 400)])
+        total = logsumexp(self.start + self.growth * grid[:, None], axis=1)
         return np.interp(log_odds, total, grid, left=-1.0)
 
 
@@ -122,8 +127,11 @@ class Chain:
     def _window(
         self, at: int, end: int, bars: np.ndarray, luck: np.ndarray, odds: Odds, counts: np.ndarray
     ) -> None:
-        """Draw the effects of columns ``at`` to ``end``."""
+        """Draw the effects of columns ``at`` to ``end``; plain numbers, as arrays of K are slower."""
         beta, slope, n = self.beta, self.slope, self.n
+        start, growth, precision = odds.start.tolist(), odds.growth.tolist(), odds.precision.tolist()
+        normal = self.rng.standard_normal(end - at)
+        first = at
         while at < end:
             part = slope[at:end]
             visit = (part * part > bars[at:end]) | (beta[at:end] != 0)
@@ -132,25 +140,35 @@ class Chain:
                 return
             j = at + ahead
             at = j + 1
-            pull = float(slope[j]) + n * beta[j]
-            each = np.cumsum(np.exp(np.minimum(odds.start + odds.growth * (pull * pull), 600)))
+            old = float(beta[j])
+            pull = float(slope[j]) + n * old
+            k = _draw_class(start, growth, pull * pull, float(luck[j]))
             new = 0.0
-            if luck[j] < each[-1] * (1 - luck[j]):
-                k = int(np.searchsorted(each, self.rng.random() * each[-1]))
-                k = min(k, len(each) - 1)
+            if k >= 0:
                 counts[k + 1] += 1
-                new = pull / odds.precision[k]
-                new += self.rng.standard_normal() * np.sqrt(self.noise / odds.precision[k])
-            if new != beta[j]:
-                slope -= np.float32(new - beta[j]) * self.gram[j]
+                new = pull / precision[k] + normal[j - first] * math.sqrt(self.noise / precision[k])
+            if new != old:
+                slope -= np.float32(new - old) * self.gram[j]
                 beta[j] = new
 
     def conditional_means(self) -> np.ndarray:
         """(v,) mean of each effect given all the others."""
         odds = Odds.of(self.sizes, self.weights, self.noise, self.n)
         pull = self.slope + self.n * self.beta
-        each = odds.of_slopes(pull**2)
-        return (each / odds.precision).sum(axis=1) / (each.sum(axis=1) + 1) * pull
+        return odds.shares(pull**2) @ (1 / odds.precision) * pull
+
+
+def _draw_class(start: list[float], growth: list[float], square: float, luck: float) -> int:
+    """The class in which ``luck``, uniform on 0 to 1, falls; -1 for no effect, which comes last."""
+    logs = [s + g * square for s, g in zip(start, growth, strict=True)]
+    top = max(0.0, *logs)
+    each = [math.exp(log - top) for log in logs]
+    left = luck * (sum(each) + math.exp(-top))
+    for k, share in enumerate(each):
+        left -= share
+        if left < 0:
+            return k
+    return -1
 
 
 def sample(

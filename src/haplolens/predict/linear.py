@@ -86,7 +86,7 @@ class BestLinear(LinearModel):
             weights = np.array([float(name == self.best) for name in self.models])
             honest, intercept = self.models[self.best].out_of_fold, 0.0
         else:
-            weights, intercept = weigh(guesses, study.y)
+            weights, intercept = weigh(guesses, study.y, binary=study.train.binary)
             honest = cross_weigh(guesses, study)
         fitted = mix([model.fitted for model in self.models.values()], weights, intercept)
         found = {
@@ -112,16 +112,25 @@ class BestLinear(LinearModel):
         return {f"linear_{key}": value for key, value in self.found.items()}
 
 
-def weigh(guesses: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights (m,) >= 0 and intercept with which predictions (n, m) meet the trait (n,) best."""
-    weights, _ = nnls(guesses - guesses.mean(axis=0), y - y.mean())
-    return weights, float(y.mean() - guesses.mean(axis=0) @ weights)
+def weigh(guesses: np.ndarray, y: np.ndarray, *, binary: bool = False) -> tuple[np.ndarray, float]:
+    """Weights (m,) >= 0 and intercept with which predictions (n, m) meet the trait (n,) best.
+
+    Weights of a quantitative trait sum to 1 at most, and what is missing to 1 is the mean: a few hundred samples say
+    little about three predictors that are so alike. Log odds have a scale that the caller sets afterwards.
+    """
+    if binary:
+        weights, _ = nnls(guesses - guesses.mean(axis=0), y - y.mean())
+        return weights, float(y.mean() - guesses.mean(axis=0) @ weights)
+    nothing = np.zeros((len(guesses), 1))
+    firm = 1e3 * np.sqrt(len(guesses))  # one row that holds the sum at 1
+    rows = np.vstack([np.hstack([guesses, nothing]), np.full(guesses.shape[1] + 1, firm)])
+    return nnls(rows, np.append(y, firm))[0][:-1], 0.0
 
 
 def cross_weigh(guesses: np.ndarray, study: Study) -> np.ndarray:
     """(n,) mixture of predictions (n, m) whose weights for a fold are learned on the other folds."""
     out = np.empty(len(guesses))
     for fit, held in study.folds:
-        weights, intercept = weigh(guesses[fit], study.y[fit])
+        weights, intercept = weigh(guesses[fit], study.y[fit], binary=study.train.binary)
         out[held] = guesses[held] @ weights + intercept
     return out

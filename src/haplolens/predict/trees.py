@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from haplolens.errors import ConfigError
 from haplolens.parallel import Progress
@@ -103,7 +104,11 @@ class Trees(Model):
         progress: Progress | None = None,
     ) -> Trees:
         """See `Model.fit`."""
-        study = Study(train, folds=folds, seed=seed)
+        with threadpool_limits(limits=threads, user_api="openmp"):  # its threads spin while others work
+            return self._fit(Study(train, folds=folds, seed=seed), seed, progress)
+
+    def _fit(self, study: Study, seed: int, progress: Progress | None) -> Trees:
+        train = study.train
         staged = []  # per fold (m, rounds)
         for fold, (fit, held) in enumerate(study.folds):
             columns = self._columns(study, fold)
