@@ -180,7 +180,7 @@ def compare_verb(
                 "model",
                 told["metric"],
                 f"difference from {told['reference']}",
-                "inside 90 % interval",
+                "coverage",
             )
             show_table(f"{name}: held-out samples", _comparison_rows(told, columns), columns)
     folder = next(iter(report.values()))["folder"]

@@ -202,6 +202,8 @@
     }
     const webgl = hasWebGL();
     tabs(webgl);
+    for (const box of document.querySelectorAll("[data-figure]"))
+      if (!box.closest('[role="tabpanel"], .region')) drawFigure(box, webgl);
     const later = [...document.querySelectorAll(".region")];
     const show = (region) => {
       region.querySelectorAll("[data-figure]").forEach((box) => drawFigure(box, webgl));
