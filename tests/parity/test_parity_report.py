@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from findings_fixture import empty_findings, realistic_findings, tiny_findings
+from haplolens.report.comparison import write_comparison
 from haplolens.report.html import write_report
 
 pytestmark = pytest.mark.parity
@@ -52,3 +53,31 @@ def test_browser__without_webgl_draws_all_the_same(tmp_path):
     assert len(re.findall(r'class="plot[^"]*js-plotly-plot"', dom)) == 3
     assert dom.count("scatterlayer") > 3
     assert 'class="gl-canvas' not in dom
+
+
+def test_browser__draws_the_pictures_of_a_comparison(tmp_path):
+    figure = {"value": 0.4, "low": 0.3, "high": 0.5}
+    scores = [{"model": model, "metric": "r", "n": 40, **figure} for model in ("gblup", "lasso", "linear")]
+    paired = [
+        {
+            "model": model,
+            "reference": "linear",
+            "difference": 0.1,
+            "low": -0.1,
+            "high": 0.3,
+            "not_worse": True,
+        }
+        for model in ("gblup", "lasso")
+    ]
+    page = write_comparison(
+        tmp_path / "compare.html",
+        trait="height",
+        metric="r",
+        scores=scores,
+        paired=paired,
+        intervals=[],
+        words=[],
+    )
+    dom, complaints = browse(page, tmp_path / "profile")
+    assert complaints == []
+    assert len(re.findall(r'class="plot[^"]*js-plotly-plot"', dom)) == 2
