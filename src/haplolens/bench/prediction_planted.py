@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from haplolens.bench.prediction_answers import Answer
 from haplolens.bench.prediction_cases import Case, as_text
 from haplolens.bench.prediction_folds import Answers
 from haplolens.bench.prediction_run import Run
@@ -90,7 +89,11 @@ def _values(answers: Answers, name: str, metric: str, binary: bool) -> np.ndarra
 
 
 def nothing_to_find(name: str, suite: Mapping[str, Any], run: Run) -> list[dict]:
-    """Traits of pure noise: every model and filter must predict nothing, unless the protocol leaks."""
+    """Traits of pure noise: every model and filter must predict nothing, unless the protocol leaks.
+
+    The standard error is that of independent traits. The folds of one trait are not independent: what GBLUP adds up
+    in fold A is y_A' K y_B, the same product that it adds up in fold B.
+    """
     recipes = null_recipes(suite, run)
     cases = [
         run.case(
@@ -102,23 +105,17 @@ def nothing_to_find(name: str, suite: Mapping[str, Any], run: Run) -> list[dict]
     answers = run.answer([(case, recipes) for case in cases], name)
     records, held = [], []
     for label, recipe in recipes.items():
-        folds = [answer for methods in answers.values() for answer in methods[label]]
-        r, se = float(fold_metric(folds, "r").mean()), chance(folds)
-        records.append(record(name, label, "r", r, low=r - 2 * se, high=r + 2 * se, n=len(cases)))
-        records.append(record(name, label, "r_in_standard_errors", r / se, n=len(cases)))
+        r = Spread.of(np.array([fold_metric(methods[label], "r").mean() for methods in answers.values()]))
+        records.append(record(name, label, "r", r.mean, **r.ends, n=r.n))
+        records.append(record(name, label, "r_in_standard_errors", r.mean / r.se if r.se else 0.0, n=r.n))
         if not recipe.leaky:
-            held.append(abs(r) <= 2 * se)
+            held.append(abs(r.mean) <= 2 * r.se)
     low, high = wilson(int(sum(held)), len(held))
     share = float(np.mean(held)) if held else float("nan")
     return [
         *records,
         record(name, "all", "share_within_2_standard_errors_of_0", share, low=low, high=high, n=len(held)),
     ]
-
-
-def chance(answers: Sequence[Answer]) -> float:
-    """Standard error of the mean r of independent predictions; known, so that few replicates need not tell it."""
-    return float(np.sqrt(sum(1 / (len(a.y) - 1) for a in answers)) / len(answers))
 
 
 def null_recipes(suite: Mapping[str, Any], run: Run) -> dict[str, Recipe]:
