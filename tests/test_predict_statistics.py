@@ -15,6 +15,7 @@ from haplolens.errors import ConfigError, InputError
 from haplolens.predict import bayesr
 from haplolens.predict.bayesr import BayesR, Chain, Odds
 from haplolens.predict.encode import fit_table
+from haplolens.predict.gain import is_beyond_noise, losses
 from haplolens.predict.gblup import Gblup
 from haplolens.predict.lasso import Lasso, Penalised, solve
 from haplolens.predict.linear import BestLinear, weigh
@@ -384,6 +385,43 @@ def test_the_stack_is_near_the_best_and_keeps_all_errors(world):
         BestLinear(candidates=["laso"])
     with pytest.raises(ConfigError, match="how"):
         BestLinear(how="vote")
+
+
+def rungs(model: BestLinear) -> set[str]:
+    return {name for name, weight in model.found["weights"].items() if weight}
+
+
+def test_the_mixture_leaves_gblup_only_for_more_than_noise():
+    codes = make_genotypes(307, 193, seed=12)
+    known = scaled(np.where(codes == 3, 1, codes).astype(float))
+    rng = np.random.default_rng(3)
+    polygenic = scaled(known @ rng.normal(size=193)) + rng.normal(0, 1.0, 307)
+    few = known[:, 20] - known[:, 90] + rng.normal(0, 1.0, 307)
+    heterozygote = 2.0 * ((codes[:, 60] == 1) - 0.5) + rng.normal(0, 1.0, 307)
+    found = {}
+    for name, y in (("polygenic", polygenic), ("few", few), ("heterozygote", heterozygote)):
+        found[name] = BestLinear(dominance=True).fit(make_samples(codes, scaled(y)))
+    assert rungs(found["polygenic"]) == {"gblup"}
+    assert rungs(found["few"]) & {"lasso", "bayesr"}
+    assert "lasso_adddom" in rungs(found["heterozygote"])
+
+
+def test_the_additive_part_is_the_model_without_dominance(world):
+    train, new = world
+    both, additive = BestLinear(dominance=True).fit(train), BestLinear().fit(train)
+    np.testing.assert_allclose(both.parts(new)["linear"], additive.predict(new), atol=1e-5)
+
+
+def test_a_gain_counts_beyond_its_standard_error():
+    scatter = np.tile([-1.0, 1.0], 50)  # standard error .1
+    assert is_beyond_noise(scatter + 0.11)
+    assert not is_beyond_noise(scatter + 0.09)
+    assert not is_beyond_noise(np.zeros(7))
+    y = np.array([0.0, 1.0])
+    np.testing.assert_allclose(
+        losses(np.array([0.0, 2.0]), y, binary=True), [np.log(2), np.log1p(np.exp(-2))]
+    )
+    np.testing.assert_allclose(losses(np.array([0.5, 2.0]), y, binary=False), [0.25, 1.0])
 
 
 # trees and pairs

@@ -16,11 +16,8 @@ from haplolens.bench.prediction_cases import Case, folds_of, open_case
 from haplolens.data.splits import Fold
 from haplolens.parallel import map_processes
 from haplolens.predict.fit import fit_rows
-from haplolens.predict.fitted import Fitted
-from haplolens.predict.linear import ADDITIVE, WITH_DOMINANCE, BestLinear, weigh
 from haplolens.predict.prepare import Data
 from haplolens.predict.recipe import Recipe
-from haplolens.predict.samples import Samples
 from haplolens.progress import Reporter
 
 BROADEST_FIRST = ("residual", "pairs", "linear")
@@ -116,36 +113,12 @@ def _answers_of(data: Data, fold: Fold, task: Task, label: str) -> dict[str, Ans
         threshold=fitted.about.get("threshold", 0.5),
     )  # fmt: skip
     plain = recipe == Recipe(model=recipe.model, folds=recipe.folds)
-    parts = _parts(fitted, samples, data.y[fold.train]) if plain else {}
+    parts = fitted.model.parts(samples) if plain else {}
     return {label: own} | {
-        name: make(guess, np.empty(0), np.empty(0))
-        for name, guess in parts.items()
+        name: make(fitted.on_scale(raw), np.empty(0), np.empty(0))
+        for name, raw in parts.items()
         if name != label and task.recipes.get(name) == replace(recipe, model=name)
     }
-
-
-def _parts(fitted: Fitted, samples: Samples, y: np.ndarray) -> dict[str, np.ndarray]:
-    """On the trait's scale, what the models inside predict, each as if it were fitted on its own.
-
-    Where there are heterozygotes, pairs stand on a mixture that has seen dominance. The best linear model is not that
-    but the mixture of the additive candidates, which are all there.
-    """
-    parts = fitted.model.parts(samples)
-    if set(WITH_DOMINANCE) & set(parts):
-        del parts["linear"]
-        if not fitted.binary:  # there a mixture is calibrated, too: it is fitted on its own
-            parts["linear"] = _additive_mixture(fitted, parts, y)
-    return {name: fitted.on_scale(raw) for name, raw in parts.items()}
-
-
-def _additive_mixture(fitted: Fitted, parts: Mapping[str, np.ndarray], y: np.ndarray) -> np.ndarray:
-    """What `BestLinear` predicts without dominance, from candidates that are fitted; ``y`` (n, 1) of the training."""
-    inside = fitted.model
-    while not isinstance(inside, BestLinear):
-        inside = inside.pairs if hasattr(inside, "pairs") else inside.linear
-    honest = np.stack([inside.models[name].out_of_fold for name in ADDITIVE], axis=1)
-    weights, intercept = weigh(honest, ((y - fitted.preparation.centre) / fitted.preparation.scale)[:, 0])
-    return intercept + np.stack([parts[name] for name in ADDITIVE], axis=1) @ weights
 
 
 def _in_order(recipes: Mapping[str, Recipe]) -> list[str]:

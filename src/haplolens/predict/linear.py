@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from scipy.optimize import nnls
 from haplolens.errors import ConfigError, nearest
 from haplolens.parallel import Progress
 from haplolens.predict.bayesr import BayesR
-from haplolens.predict.effects import LinearModel, mix
+from haplolens.predict.effects import Effects, LinearModel, mix, to_log_odds
+from haplolens.predict.gain import is_beyond_noise, losses
 from haplolens.predict.gblup import Gblup
 from haplolens.predict.lasso import Lasso
 from haplolens.predict.samples import Samples
@@ -29,6 +31,49 @@ CANDIDATES = {
     "bayesr_adddom": lambda: BayesR(encoding="adddom"),
 }
 HOWS = ("stack", "best")
+RUNGS = (("gblup",), ADDITIVE, (*ADDITIVE, *WITH_DOMINANCE))
+"""Mixtures from the plainest to the richest; each must gain on those below it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Some of the candidates, weighed.
+
+    Parameters
+    ----------
+    names
+        Candidates that take part.
+    weights
+        (m,) of them.
+    intercept
+        On the scale of the answer, as the weights.
+    honest
+        (n,) predictions of the training samples by weights learned on the other inner folds.
+    losses
+        (n,) of ``honest``.
+    """
+
+    names: tuple[str, ...]
+    weights: np.ndarray
+    intercept: float
+    honest: np.ndarray
+    losses: np.ndarray
+
+    @classmethod
+    def of(cls, names: Sequence[str], models: Mapping[str, LinearModel], study: Study) -> Mixture:
+        """Learn the weights on the candidates' inner-fold predictions."""
+        guesses = np.stack([models[name].out_of_fold for name in names], axis=1)  # (n, m)
+        binary = study.train.binary
+        weights, intercept = weigh(guesses, study.y, binary=binary)
+        honest = cross_weigh(guesses, study)
+        if binary:  # a mixture of log odds is not yet log odds
+            slope, level = to_log_odds(honest, study.y)
+            weights, intercept, honest = slope * weights, level + slope * intercept, level + slope * honest
+        return cls(tuple(names), weights, intercept, honest, losses(honest, study.y, binary=binary))
+
+    def fitted(self, models: Mapping[str, LinearModel]) -> Effects:
+        """Its effects."""
+        return mix([models[name].fitted for name in self.names], self.weights, self.intercept)
 
 
 class BestLinear(LinearModel):
@@ -41,8 +86,9 @@ class BestLinear(LinearModel):
     dominance
         Also models with dominance deviations, where the samples have heterozygotes. No effect per allele then.
     how
-        ``stack``: the mixture with weights of 0 or more that predicts best in the inner folds. ``best``: the one with
-        the smallest error there.
+        ``stack``: GBLUP; all additive candidates, with weights of 0 or more, if that predicts better in the inner folds
+        by more than noise; those with dominance, too, if that does again. ``best``: the one with the smallest error
+        there.
     """
 
     name = "linear"
@@ -83,20 +129,25 @@ class BestLinear(LinearModel):
         self.inner_errors = dict(zip(self.models, study.losses(guesses).tolist(), strict=True))
         self.best = min(self.inner_errors, key=self.inner_errors.__getitem__)
         if self.how == "best" or len(self.models) == 1:
-            weights = np.array([float(name == self.best) for name in self.models])
-            honest, intercept = self.models[self.best].out_of_fold, 0.0
+            chosen, weights = self.models[self.best], {name: float(name == self.best) for name in self.models}
+            fitted, honest = chosen.fitted, chosen.out_of_fold
         else:
-            weights, intercept = weigh(guesses, study.y, binary=study.train.binary)
-            honest = cross_weigh(guesses, study)
-        fitted = mix([model.fitted for model in self.models.values()], weights, intercept)
-        found = {
-            "inner_errors": self.inner_errors,
-            "best": self.best,
-            "weights": dict(zip(self.models, weights.tolist(), strict=True)),
-        }
-        if self.how == "stack" and len(self.models) > 1:  # a mixture of log odds is not yet log odds
-            fitted, honest = study.finish(fitted, honest)
+            mixtures = [Mixture.of(names, self.models, study) for names in self._rungs()]
+            chosen, honest = climb(mixtures, study)
+            fitted = chosen.fitted(self.models)
+            plain = [one for one in mixtures if not set(WITH_DOMINANCE) & set(one.names)]
+            self.additive = climb(plain, study)[0].fitted(self.models) if plain else None
+            weights = dict.fromkeys(self.models, 0.0) | dict(
+                zip(chosen.names, chosen.weights.tolist(), strict=True)
+            )
+        found = {"inner_errors": self.inner_errors, "best": self.best, "weights": weights}
         return self._keep(study.train, fitted, honest, found)
+
+    def _rungs(self) -> list[Sequence[str]]:
+        """Names in each mixture; candidates that the user named are one mixture."""
+        if self.candidates is not None:
+            return [self.candidates]
+        return [names for names in RUNGS if set(names) <= set(self.models)]
 
     def _names(self, study: Study) -> Sequence[str]:
         if self.candidates is not None:
@@ -104,12 +155,33 @@ class BestLinear(LinearModel):
         return (*ADDITIVE, *WITH_DOMINANCE) if self.dominance and study.has_heterozygotes else ADDITIVE
 
     def parts(self, samples: Samples) -> dict[str, np.ndarray]:
-        """Predictions of the candidates, in the session that fitted them."""
-        return {name: model.predict(samples) for name, model in getattr(self, "models", {}).items()}
+        """Predictions of the candidates, and of the best additive model, in the session that fitted them."""
+        models = getattr(self, "models", {})
+        parts = {name: model.predict(samples) for name, model in models.items()}
+        if (additive := getattr(self, "additive", None)) is not None:
+            parts["linear"] = additive.predict(samples)
+        return parts
 
     def about(self) -> dict[str, Any]:
         """Inner errors and weights of the candidates."""
         return {f"linear_{key}": value for key, value in self.found.items()}
+
+
+def climb(mixtures: Sequence[Mixture], study: Study) -> tuple[Mixture, np.ndarray]:
+    """The richest mixture that earns its place, and honest predictions (n,): for each fold as the others choose."""
+    honest = np.empty(len(study.y))
+    for fit, held in study.folds:
+        honest[held] = _highest(mixtures, fit).honest[held]
+    return _highest(mixtures, np.arange(len(study.y))), honest
+
+
+def _highest(mixtures: Sequence[Mixture], rows: np.ndarray) -> Mixture:
+    """The mixture chosen by some of the training samples."""
+    chosen = mixtures[0]
+    for richer in mixtures[1:]:
+        if is_beyond_noise(chosen.losses[rows] - richer.losses[rows]):
+            chosen = richer
+    return chosen
 
 
 def weigh(guesses: np.ndarray, y: np.ndarray, *, binary: bool = False) -> tuple[np.ndarray, float]:

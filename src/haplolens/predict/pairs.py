@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from haplolens.parallel import Progress
+from haplolens.predict.gain import is_beyond_noise, losses
 from haplolens.predict.linear import BestLinear
 from haplolens.predict.model import Model
 from haplolens.predict.pair_kernel import Quadratic, fit_quadratic
@@ -19,8 +20,6 @@ from haplolens.predict.study import Bundles, Design, Study
 SOURCES = ("bayesr_adddom", "lasso_adddom", "bayesr", "lasso", "elastic_net")
 """Linear models whose effects can say which variants matter."""
 MAX_FEATURES = 200
-CERTAIN = 0.5
-"""Gain of the inner folds over its standard error from which on the gate opens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,13 +221,11 @@ class Pairs(Model):
         }
 
     def parts(self, samples: Samples) -> dict[str, np.ndarray]:
-        """Predictions of the linear model and its candidates."""
+        """Predictions of the best (additive) linear model and its candidates."""
         return {"linear": self.linear.predict(samples), **self.linear.parts(samples)}
 
 
-def choose_gate(
-    linear: np.ndarray, pair: np.ndarray, y: np.ndarray, *, binary: bool, certain: float = CERTAIN
-) -> float:
+def choose_gate(linear: np.ndarray, pair: np.ndarray, y: np.ndarray, *, binary: bool) -> float:
     """How much of the pairs to add to honest linear predictions (n,): 0 unless the gain is beyond noise.
 
     On the scale of the linear prediction: at most 1 for a quantitative trait, the slope of log odds for 0/1.
@@ -238,17 +235,10 @@ def choose_gate(
     if binary:
         fit = LogisticRegression(C=100.0).fit(np.column_stack([linear, pair / pair.std()]), y.astype(int))
         gate = max(float(fit.coef_[0, 1]), 0.0) / float(pair.std())
-        gain = _log_loss(linear, y) - _log_loss(linear + gate * pair, y)
     else:
-        rest = y - linear
-        gate = float(np.clip(pair @ rest / (pair @ pair), 0.0, 1.0))
-        gain = rest**2 - (rest - gate * pair) ** 2
-    error = float(gain.std()) / np.sqrt(len(gain))
-    return gate if float(gain.mean()) > certain * error else 0.0
-
-
-def _log_loss(scores: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.logaddexp(0, scores) - y * scores
+        gate = float(np.clip(pair @ (y - linear) / (pair @ pair), 0.0, 1.0))
+    gain = losses(linear, y, binary=binary) - losses(linear + gate * pair, y, binary=binary)
+    return gate if is_beyond_noise(gain) else 0.0
 
 
 def _fit_term(design: Design, beta: np.ndarray, **how: Any) -> Quadratic:

@@ -24,9 +24,6 @@ from haplolens.predict.study import Bundles, Study
 
 N_PAIRS = 100
 N_STRONG = 32
-CERTAIN = 1.0
-"""Gain over its standard error that opens the network's gate; the epoch was chosen by the same samples, so more than
-for the pairs, which chose nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,10 +179,10 @@ class Residual(Model):
     def _open(self, study: Study, added: np.ndarray) -> None:
         """Decide how much of the network counts, for all samples and for each fold from the others."""
         base, y, binary = self.pairs.out_of_fold, study.y, study.train.binary
-        self.gate = choose_gate(base, added, y, binary=binary, certain=CERTAIN)
+        self.gate = choose_gate(base, added, y, binary=binary)
         self.out_of_fold = base.copy()
         for fit, held in study.folds:
-            gate = choose_gate(base[fit], added[fit], y[fit], binary=binary, certain=CERTAIN)
+            gate = choose_gate(base[fit], added[fit], y[fit], binary=binary)
             self.out_of_fold[held] += gate * added[held]
         if self.gate == 0:
             self.nets = []
