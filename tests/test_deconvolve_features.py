@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from finemap_windows import reader, trait, window, with_calls
@@ -73,6 +73,7 @@ def test_inputs__start_where_susie_ends():
 
 
 @given(seed=st.integers(0, 300), flips=st.integers(0, 2**24 - 1))
+@example(seed=63, flips=4)  # of two variants that say the same, one is swapped
 @settings(max_examples=8, deadline=None)
 def test_network__does_not_care_which_allele_is_ref(trusting, seed, flips):
     cohort, y = _planted(400, 24, seed)

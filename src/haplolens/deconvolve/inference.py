@@ -23,8 +23,11 @@ FEWEST, MOST = 2, 2000
 """Variants of a region that the network reads."""
 _FIELDS = ("variants", "pairs", "slots", "start", "modes", "context")
 _OF_ALT = [*SWAPPED, UNRESOLVED]
-SAME = 0.99999
-"""Variants in more LD than this, in the additive and in their best columns, get the same answer."""
+SAME = 0.9999
+"""Variants in more LD than this, in the additive and in their best columns, get the same answer.
+
+The Gram matrix is in float32: of two copies of a variant, one with its alleles swapped, it says up to 4e-5 less than 1.
+"""
 
 
 class Deconvolver:
