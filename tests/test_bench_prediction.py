@@ -328,14 +328,17 @@ def test_trait_records__gates_and_binary_traits():
     truth = [rng.integers(0, 2, 50).astype(float) for _ in range(4)]
     methods = {
         "residual": [
-            answer(y, 0.2 + 0.6 * y, about={"open": i % 2 == 1, "pairs_gate": [0.0, 0.5][i % 2]})
-            for i, y in enumerate(truth)
+            answer(
+                y, 0.2 + 0.6 * y, about={"linear_weights": {"lasso_adddom": dominance}, "pairs_gate": gate}
+            )
+            for y, dominance, gate in zip(truth, [0.0, 0.2, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5], strict=True)
         ],
         "linear": [answer(y, rng.uniform(size=50)) for y in truth],
     }
     found = figures(trait_records("s", methods, "linear", "residual"))
     assert found["s", "residual", "auroc"]["value"] == 1
-    assert found["s", "residual", "share_of_folds_with_open_gate"]["value"] == 0.5
+    assert found["s", "residual", "share_of_folds_with_open_gate"]["value"] == 0.75
+    assert found["s", "residual", "share_of_folds_with_dominance"]["value"] == 0.25
     assert found["s", "residual", "share_of_folds_with_pairs"]["value"] == 0.5
     assert ("s", "residual", "share_of_folds_with_network") not in found
     assert found["s", "residual", "minus_linear"]["value"] > 0.3

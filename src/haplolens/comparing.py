@@ -26,12 +26,12 @@ from haplolens.predict.evaluation import (
     LINEAR,
     as_state,
     from_state,
-    gate_open,
     join,
     only,
     paired_table,
     records,
     reference_of,
+    share_of_steps,
 )
 from haplolens.predict.groups import read_groups
 from haplolens.predict.models import build
@@ -97,7 +97,7 @@ def compare_models(
     Returns
     -------
     dict of dict
-        By trait ``folder metric reference scores paired intervals gate_open``.
+        By trait ``folder metric reference scores paired intervals steps``.
     """
     check_limits({"threads": threads, "seed": seed})
     recipes = [
@@ -207,8 +207,8 @@ def _write_comparison(
         "intervals": records(found.intervals),
     }  # fmt: skip
     write_comparison(folder / "compare.html", trait=trait, words=words, **told)
-    gates = {model: gate_open(found, model) for model in found.models}
+    steps = {model: share_of_steps(found.about.get(model, [])) for model in found.models}
     return told | {
         "reference": reference,
-        "gate_open": {model: share for model, share in gates.items() if share is not None},
+        "steps": {model: shares for model, shares in steps.items() if shares},
     }

@@ -10,19 +10,13 @@ import numpy as np
 from haplolens.bench.prediction_answers import Answer
 from haplolens.bench.records import record
 from haplolens.errors import InputError
+from haplolens.predict.evaluation import share_of_steps
 from haplolens.predict.metrics import score
 from haplolens.predict.paired import Paired, compare_folds, relative_gain
 
 Methods = Mapping[str, Sequence[Answer]]
 """By method, one answer a fold."""
 BINARY_METRICS = ("auroc", "auprc", "f1", "brier", "calibration_slope", "calibration_error", "log_loss")
-
-GATES = {
-    "share_of_folds_with_open_gate": "open",
-    "share_of_folds_with_pairs": "pairs_gate",
-    "share_of_folds_with_network": "network_gate",
-}
-"""Metric -> key of what a fit says of itself."""
 
 
 class Spread(NamedTuple):
@@ -122,14 +116,17 @@ def not_worse(gap: Paired) -> bool:
 
 
 def gate_records(suite: str, method: str, answers: Sequence[Answer]) -> list[dict]:
-    """Share of folds in which a model used more than its linear part, by each of its gates, if it says so."""
-    records = []
-    for what, key in GATES.items():
-        gates = [float(a.about[key]) for a in answers if key in a.about]
-        if gates:
-            share = float(np.mean(np.array(gates) > 0))
-            records.append(record(suite, method, what, share, n=len(gates)))
-    return records
+    """Share of folds in which a model went beyond its additive linear part, in all and by each step that it could."""
+    return [
+        record(
+            suite,
+            method,
+            f"share_of_folds_with_{'open_gate' if step == 'any' else step}",
+            share,
+            n=len(answers),
+        )
+        for step, share in share_of_steps([a.about for a in answers]).items()
+    ]
 
 
 def gain_records(suite: str, by_trait: Mapping[str, Methods], default: str, reference: str) -> list[dict]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from haplolens.errors import InputError
 from haplolens.io.checkpoint import State
 from haplolens.predict.card import FLOOR, HEADLINES, Facts
 from haplolens.predict.cross_validate import CrossValidation, cross_validate
+from haplolens.predict.linear import WITH_DOMINANCE
 from haplolens.predict.metrics import score
 from haplolens.predict.models import CARDS
 from haplolens.predict.prepare import Data
@@ -123,10 +124,19 @@ def paired_table(found: CrossValidation, reference: str | None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def gate_open(found: CrossValidation, model: str) -> float | None:
-    """Share of folds in which a gated model used more than its linear part; None where there is no gate."""
-    told = [about["open"] for about in found.about.get(model, []) if about.get("open") is not None]
-    return float(np.mean([bool(one) for one in told])) if told else None
+def steps_taken(about: Mapping[str, Any]) -> dict[str, bool]:
+    """Of dominance, pairs and network: those that a fit could add to the additive linear model, and whether it did."""
+    weights = about.get("linear_weights", {})
+    dominance = [weights[name] > 0 for name in WITH_DOMINANCE if name in weights]
+    gates = {name: about[f"{name}_gate"] > 0 for name in ("pairs", "network") if f"{name}_gate" in about}
+    return ({"dominance": any(dominance)} if dominance else {}) | gates
+
+
+def share_of_steps(fits: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Share of fits (by what they say of themselves) that took each step of `steps_taken`, and ``any`` of them."""
+    told = pd.DataFrame([steps_taken(about) for about in fits]).fillna(False).astype(bool)
+    shares = {str(name): float(share) for name, share in told.mean().items()}
+    return shares | {"any": float(told.any(axis=1).mean())} if shares else {}
 
 
 def facts_of(found: CrossValidation, *, folds: str, qc: Sequence[dict], made: dict[str, str]) -> Facts:
@@ -158,7 +168,7 @@ def summary_of(found: CrossValidation) -> dict[str, Any]:
         "scores": records(scores),
         "paired": records(paired[paired["model"] == model]),
         "intervals": records(intervals[intervals["model"] == model]),
-        "gate_open": gate_open(found, model),
+        "steps": share_of_steps(found.about.get(model, [])),
     }
 
 

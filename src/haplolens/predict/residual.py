@@ -200,7 +200,7 @@ class Residual(Model):
 
     def about(self) -> dict[str, Any]:
         """Both gates, and what the linear model found."""
-        return {**self.pairs.about(), "network_gate": self.gate, "open": bool(self.gate or self.pairs.gate)}
+        return {**self.pairs.about(), "network_gate": self.gate}
 
     def config(self) -> dict[str, Any]:
         """See `Model.config`."""

@@ -81,11 +81,9 @@ def _answer(told: dict[str, Any]) -> list[str]:
             f"Against the {model_words(row['reference'])}: {figure_words(row)} ({verdict}; Nadeau–Bengio interval over "
             f"{row['n']} folds)."
         )
-    if is_number(told.get("gate_open")):
-        words.append(
-            f"Its pairs and its network were let in, beside the linear part, in {number(100 * told['gate_open'])} % of "
-            "the folds."
-        )
+    if steps := {name: share for name, share in told.get("steps", {}).items() if name != "any"}:
+        shares = ", ".join(f"{name} in {number(100 * share)} %" for name, share in steps.items())
+        words.append(f"What it let in beside its additive linear part, by share of folds: {shares}.")
     for row in told["intervals"]:
         words.append(f"{number(100 * row['coverage'])} % of held-out samples lay inside their 90 % interval.")
     if told.get("calibration"):
