@@ -13,6 +13,8 @@ from haplolens.finemap.region_data import RegionReader
 class Centred:
     """A null model of nothing but a mean."""
 
+    plain = True
+
     def __init__(self, y: np.ndarray):
         self.y, self.df = y - y.mean(), len(y) - 1
 

@@ -34,13 +34,13 @@ def test_read_region__chunks_and_memory_limit_change_nothing(monkeypatch):
     cohort = window(61, 45, seed=2, missing=0.05)
     y = trait(cohort.genotypes.read([3]), 0.2)
     whole = read_region(reader(cohort, y), y - y.mean())
-    monkeypatch.setattr(region_data, "CHUNK", 11)
-    held = read_region(reader(cohort, y), y - y.mean())
-    monkeypatch.setattr(region_data, "ROW_BYTES", 0)
-    remade = read_region(reader(cohort, y), y - y.mean())
-    np.testing.assert_allclose(held.columns.gram.indicators, whole.columns.gram.indicators, atol=1e-4)
-    np.testing.assert_array_equal(remade.columns.gram.indicators, held.columns.gram.indicators)
-    np.testing.assert_array_equal(remade.columns.xty, held.columns.xty)
+    monkeypatch.setattr(region_data, "PLAIN_CHUNK", 11)
+    for limit in (region_data.ROW_BYTES, 4 * 2 * 61 * 25, 0):  # all rows, those of two chunks, none
+        monkeypatch.setattr(region_data, "ROW_BYTES", limit)
+        again = read_region(reader(cohort, y), y - y.mean())
+        np.testing.assert_allclose(again.columns.gram.indicators, whole.columns.gram.indicators, atol=1e-4)
+        np.testing.assert_allclose(again.columns.xty, whole.columns.xty, rtol=1e-9)
+        np.testing.assert_allclose(again.columns.factor, whole.columns.factor, rtol=1e-5)
 
 
 def test_read_region__additive_only_is_the_sum_of_the_indicators():

@@ -17,6 +17,8 @@ PROXY_R2 = 0.8
 class CentredNull:
     """The null model of a trait without covariates or structure: everything is centred."""
 
+    plain = True
+
     def __init__(self, y: np.ndarray):
         self.y = y - y.mean()
         self.df = len(y) - 1

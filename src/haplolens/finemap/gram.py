@@ -115,6 +115,11 @@ class EncodedGram:
         """See `Gram.correlation`."""
         encoding, variant = np.divmod(np.asarray(columns), self.factor.shape[1])
         weight = self.weights[encoding] * self.factor[encoding, variant][:, None]  # (k, 2)
-        rows = np.concatenate([variant, variant + self.factor.shape[1]])  # (2k,) het rows, hom rows
-        pairs = self.indicators[np.ix_(rows, rows)].reshape(2, len(variant), 2, len(variant))
-        return np.einsum("ia,aibj,jb->ij", weight, pairs.astype(np.float64), weight) / self.scale
+        v = self.factor.shape[1]
+        quarters = self.indicators.reshape(2, v, 2, v)
+        if not np.array_equal(variant, np.arange(v)):
+            quarters = quarters[:, variant][..., variant]
+        out = np.zeros((len(variant), len(variant)))
+        for a, b in np.ndindex(2, 2):
+            out += quarters[a, :, b] * np.outer(weight[:, a], weight[:, b])
+        return out / self.scale

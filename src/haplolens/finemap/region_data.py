@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +19,9 @@ from haplolens.finemap.encodings import EncodedColumns, IndicatorMoments, encode
 from haplolens.finemap.posterior import RegionTrait
 
 CHUNK = 256
-"""Variants whitened at a time."""
+"""Variants whitened at a time where that is a product with a matrix over samples."""
+PLAIN_CHUNK = 32
+"""Variants at a time where only covariates are taken out: their rows stay in the processor's cache."""
 ROW_BYTES = 1 << 30
 """Most whitened rows that are held, per region in flight."""
 
@@ -34,6 +37,11 @@ class Whitening(Protocol):
     @property
     def df(self) -> int:
         """Residual degrees of freedom."""
+        ...
+
+    @property
+    def plain(self) -> bool:
+        """Whether ``project`` takes nothing but covariates out."""
         ...
 
     @property
@@ -63,23 +71,23 @@ class RegionReader:
     columns: np.ndarray
     null: Whitening
 
-    def chunks(self) -> list[np.ndarray]:
-        """Positions within ``columns``, `CHUNK` at a time."""
-        at = np.arange(len(self.columns))
-        return [at[i : i + CHUNK] for i in range(0, len(at), CHUNK)]
+    def chunks(self) -> list[slice]:
+        """Positions within ``columns``, some at a time."""
+        n, step = len(self.columns), PLAIN_CHUNK if self.null.plain else CHUNK
+        return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
-    def _genotypes(self, at: np.ndarray) -> tuple[Genotypes, slice | np.ndarray]:
+    def _genotypes(self, at: slice | np.ndarray) -> tuple[Genotypes, slice | np.ndarray]:
         """Genotypes of the model's samples, and what to ask them for; nothing is copied where all samples are in."""
         if np.array_equal(self.rows, np.arange(self.cohort.n_samples)):
             return self.cohort.genotypes, self.columns[at]
         return self.cohort.genotypes.take(self.rows, self.columns[at]), slice(None)
 
-    def indicators(self, at: np.ndarray) -> np.ndarray:
+    def indicators(self, at: slice | np.ndarray) -> np.ndarray:
         """(2, k, n) float64 P(het), P(hom ALT), missing entries filled by the variant's mean."""
         genotypes, asked = self._genotypes(at)
-        return _filled(np.stack(genotypes.read_indicators(asked)).astype(np.float64))
+        return _filled(np.stack(genotypes.read_indicators(asked), dtype=np.float64))
 
-    def dosages(self, at: np.ndarray) -> np.ndarray:
+    def dosages(self, at: slice | np.ndarray) -> np.ndarray:
         """(1, k, n) float64 copies of ALT, missing entries filled by the variant's mean."""
         genotypes, asked = self._genotypes(at)
         if genotypes.has_dosage:
@@ -92,9 +100,9 @@ class RegionReader:
 
 def _filled(rows: np.ndarray) -> np.ndarray:
     """Rows (..., n) with NaN replaced by the row's mean."""
-    missing = np.isnan(rows)
-    if not missing.any():
+    if not np.isnan(rows.sum(axis=-1)).any():  # a sum is NaN where one of its terms is
         return rows
+    missing = np.isnan(rows)
     known = np.maximum((~missing).sum(axis=-1, keepdims=True), 1)
     return np.where(missing, np.where(missing, 0.0, rows).sum(axis=-1, keepdims=True) / known, rows)
 
@@ -174,6 +182,7 @@ class _Mean:
 
     y: np.ndarray
     df: int
+    plain = True
 
     @staticmethod
     def project(rows: np.ndarray) -> np.ndarray:
@@ -184,48 +193,59 @@ def _sums(
     reader: RegionReader, y: np.ndarray, additive_only: bool
 ) -> tuple[np.ndarray, np.ndarray, IndicatorMoments]:
     """Gram matrix of the whitened rows, their products with ``y``, and their moments before whitening."""
-    n_variants = len(reader.columns)
-    moments = IndicatorMoments(np.zeros((n_variants, 2)), np.zeros((n_variants, 2, 2)), len(reader.rows))
-    products = np.empty(n_variants if additive_only else 2 * n_variants)
+    n_variants, n_samples = len(reader.columns), len(reader.rows)
+    moments = IndicatorMoments(np.zeros((n_variants, 2)), np.zeros((n_variants, 2, 2)), n_samples)
+    k = 1 if additive_only else 2  # copies of ALT stand where P(het) would: the additive weight of both is 1
+    products = np.empty((k, n_variants))
 
-    def rows_of(at: np.ndarray) -> np.ndarray:
-        raw = reader.dosages(at) if additive_only else reader.indicators(at)  # (1 or 2, k, n)
-        k = len(raw)  # copies of ALT stand where P(het) would: the additive weight of both is 1
-        moments.total[at, :k] = raw.sum(axis=2).T
-        centred = raw - raw.mean(axis=2, keepdims=True)
-        for a, b in np.ndindex(k, k):
-            moments.spread[at, a, b] = np.einsum("kn,kn->k", centred[a], centred[b])
-        whitened = reader.null.project(raw.reshape(-1, raw.shape[2]))
-        products[_places(at, n_variants, additive_only)] = whitened @ y
-        return whitened.astype(np.float32)
+    def rows_of(at: slice) -> np.ndarray:
+        raw = reader.dosages(at) if additive_only else reader.indicators(at)  # (k, chunk, n)
+        total = raw.sum(axis=2)
+        moments.total[at, :k] = total.T
+        for a, b in combinations_with_replacement(range(k), 2):
+            spread = np.einsum("vn,vn->v", raw[a], raw[b]) - total[a] * total[b] / n_samples
+            moments.spread[at, a, b] = moments.spread[at, b, a] = spread
+        whitened = reader.null.project(raw.reshape(-1, n_samples))
+        products[:, at] = (whitened @ y).reshape(k, -1)
+        return whitened.reshape(raw.shape)
 
-    return _gram(reader.chunks(), rows_of, n_variants, additive_only), products, moments
-
-
-def _places(at: np.ndarray, n_variants: int, additive_only: bool) -> np.ndarray:
-    """Rows of the Gram matrix that a chunk of variants fills."""
-    return at if additive_only else np.concatenate([at, n_variants + at])
+    gram = _gram(reader.chunks(), rows_of, (k, n_variants, n_samples))
+    return gram, products.ravel(), moments
 
 
 def _gram(
-    chunks: list[np.ndarray],
-    rows_of: Callable[[np.ndarray], np.ndarray],
-    n_variants: int,
-    additive_only: bool,
+    chunks: list[slice], rows_of: Callable[[slice], np.ndarray], shape: tuple[int, int, int]
 ) -> np.ndarray:
-    """Gram matrix of the rows of all chunks, holding at most `ROW_BYTES` of them."""
-    size = n_variants if additive_only else 2 * n_variants
-    gram = np.empty((size, size), np.float32)
+    """(kV, kV) float32, Gram matrix of the rows (k, V, n) of all chunks; in one go where `ROW_BYTES` hold them."""
+    k, n_variants, n_samples = shape
+    if 4 * k * n_variants * n_samples > ROW_BYTES:
+        return _gram_by_blocks(chunks, rows_of, shape)
+    held = np.empty(shape, np.float32)
+    for at in chunks:
+        held[:, at] = rows_of(at)
+    rows = held.reshape(k * n_variants, n_samples)
+    return rows @ rows.T
+
+
+def _gram_by_blocks(
+    chunks: list[slice], rows_of: Callable[[slice], np.ndarray], shape: tuple[int, int, int]
+) -> np.ndarray:
+    """The same; of the rows that do not fit the last ones are made again for every block."""
+    k, n_variants, n_samples = shape
+    gram = np.empty((k, n_variants, k, n_variants), np.float32)
     held: dict[int, np.ndarray] = {}
-    places = [_places(at, n_variants, additive_only) for at in chunks]
+
+    def flat(at: slice) -> np.ndarray:
+        return rows_of(at).reshape(-1, n_samples).astype(np.float32)
+
     for i, at in enumerate(chunks):
-        left = held.pop(i) if i in held else rows_of(at)
-        gram[np.ix_(places[i], places[i])] = left @ left.T
-        for j in range(i + 1, len(chunks)):
-            right = held[j] if j in held else rows_of(chunks[j])
+        left = held.pop(i) if i in held else flat(at)
+        gram[:, at, :, at] = (left @ left.T).reshape(gram[:, at, :, at].shape)
+        for j, beside in enumerate(chunks[i + 1 :], i + 1):
+            right = held[j] if j in held else flat(beside)
             if j not in held and sum(rows.nbytes for rows in held.values()) + right.nbytes <= ROW_BYTES:
                 held[j] = right
-            block = left @ right.T
-            gram[np.ix_(places[i], places[j])] = block
-            gram[np.ix_(places[j], places[i])] = block.T
-    return gram
+            block = (left @ right.T).reshape(gram[:, at, :, beside].shape)
+            gram[:, at, :, beside] = block
+            gram[:, beside, :, at] = block.transpose(2, 3, 0, 1)
+    return gram.reshape(k * n_variants, k * n_variants)

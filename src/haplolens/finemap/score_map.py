@@ -268,6 +268,7 @@ class _NoTrait:
 
     y = np.zeros(0)
     df = 1
+    plain = True
 
     @staticmethod
     def project(rows: np.ndarray) -> np.ndarray:

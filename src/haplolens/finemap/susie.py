@@ -158,12 +158,13 @@ def fit_effects(
     state.start(yty / (n - 1) if residual_variance is None else residual_variance, scaled_prior_variance)
     if start is not None:
         state.resume(start, keep_sigma2=residual_variance is None)
-    elbo, gain = [-math.inf], math.inf
+    elbo, gain, left = [-math.inf], math.inf, float(yty)
     while gain >= tol and len(elbo) <= max_rounds:
         if len(elbo) > 1 and residual_variance is None:
-            state.sigma2 = max(state.expected_residual() / n, LEAST_RESIDUAL * yty / (n - 1))
+            state.sigma2 = max(left / n, LEAST_RESIDUAL * yty / (n - 1))
         state.update_all()
-        elbo.append(state.elbo())
+        left = state.expected_residual()
+        elbo.append(state.elbo(left))
         gain = elbo[-1] - elbo[-2]
     return SusieFit(
         state.alpha, state.mu, state.mu2, state.prior_variance, state.lbf,
@@ -226,19 +227,21 @@ class _Effects:
         residual = (self.xty - others)[at]
         error = self.sigma2 / self.norm  # variance of a single-column estimate
         z2 = residual**2 / (self.norm * self.sigma2)
-        evidence = _evidence_of(z2, self.prior)
-        current = float(self.prior_variance[effect])
-        if self.quick:
-            variance = _climb(z2, self.prior, error, current)
-        else:
-            variance = _best_variance(evidence, error, current, float(z2.max()))
+        top = float(z2.max())
+        below = z2 - top
+        look_for = _climb if self.quick else _best_variance
+        variance = look_for(below, top, self.prior, error, float(self.prior_variance[effect]))
         shrink = variance / (variance + error)
-        weight = self.prior * np.exp(0.5 * shrink * (z2 - z2.max()))
-        alpha = weight / weight.sum()
+        weight = self.prior * np.exp(0.5 * shrink * below)
+        total = float(weight.sum())
+        lbf = _log_bayes_factor(shrink, top, total)
+        if lbf <= 0.0:  # the best there is, and still less than no effect at all
+            variance, shrink, weight, total, lbf = 0.0, 0.0, self.prior, 1.0, 0.0
+        alpha = weight / total
         mean = shrink * residual / self.norm
         second = shrink * error + mean**2
         self.alpha[effect, at], self.mu[effect, at], self.mu2[effect, at] = alpha, mean, second
-        self.prior_variance[effect], self.lbf[effect] = variance, evidence(shrink)
+        self.prior_variance[effect], self.lbf[effect] = variance, lbf
         expected = -0.5 / self.sigma2 * (self.norm * (alpha @ second) - 2.0 * ((alpha * mean) @ residual))
         self.divergence[effect] = expected - self.lbf[effect]
         self._refit(effect, others)
@@ -258,56 +261,60 @@ class _Effects:
         spread = self.norm * np.einsum("lp,lp->", self.alpha, self.mu2) - np.einsum("lp,lp->", b, self.fitted)
         return float(self.yty - 2.0 * mean @ self.xty + mean @ self.total + spread)
 
-    def elbo(self) -> float:
-        """Evidence lower bound."""
+    def elbo(self, left: float) -> float:
+        """Evidence lower bound; ``left`` is `expected_residual`."""
         likelihood = -0.5 * self.n * math.log(2 * math.pi * self.sigma2)
-        return likelihood - 0.5 * self.expected_residual() / self.sigma2 - float(self.divergence.sum())
+        return likelihood - 0.5 * left / self.sigma2 - float(self.divergence.sum())
 
 
-def _evidence_of(z2: np.ndarray, prior: np.ndarray) -> Callable[[float], float]:
-    """Log Bayes factor of one effect as a function of its shrinkage c in [0, 1)."""
-    top = float(z2.max())
-    below = 0.5 * (z2 - top)
+def _log_bayes_factor(shrink: float, top: float, total: float) -> float:
+    """Of one effect against none; ``total`` sums the columns' weights, relative to that of the largest z^2, ``top``."""
+    return 0.5 * (math.log1p(-shrink) + shrink * top) + math.log(total)
+
+
+def _best_variance(below: np.ndarray, top: float, prior: np.ndarray, error: float, current: float) -> float:
+    """Prior variance with the most evidence, looked for over the whole range; 0 where no z^2 is above 1.
+
+    Parameters
+    ----------
+    below, top
+        Squared z-scores less the largest, and the largest.
+    prior
+        Prior weights, sum 1.
+    error
+        Variance of a single-column estimate.
+    current
+        Prior variance before; it stays where nothing else is better.
+    """
     room = np.empty_like(below)
-
-    def evidence(shrink: float) -> float:
-        np.multiply(below, shrink, out=room)
-        np.exp(room, out=room)
-        return 0.5 * (math.log1p(-shrink) + shrink * top) + math.log(float(prior @ room))
-
-    return evidence
-
-
-def _best_variance(evidence: Callable[[float], float], error: float, current: float, top: float) -> float:
-    """Prior variance with the most evidence; 0 where an effect is not wanted at all."""
 
     def loss(log_variance: float) -> float:
         variance = math.exp(log_variance)
-        return -evidence(variance / (variance + error))
+        shrink = variance / (variance + error)
+        np.multiply(below, 0.5 * shrink, out=room)
+        np.exp(room, out=room)
+        return -_log_bayes_factor(shrink, top, float(prior @ room))
 
     if top <= 1.0:  # log(1 - c) + c z^2 <= 0 for every c
         return 0.0
     best, value = minimise(loss, *LOG_VARIANCE_RANGE, LOG_VARIANCE_TOL)
-    variance = math.exp(best)
-    if current > 0 and (kept := loss(math.log(current))) < value:
-        variance, value = current, kept
-    return 0.0 if value >= 0 else variance
+    return current if current > 0 and loss(math.log(current)) < value else math.exp(best)
 
 
-def _climb(z2: np.ndarray, prior: np.ndarray, error: float, current: float) -> float:
-    """Prior variance with the most evidence, by Newton's steps on the shrinkage; 0 where an effect is not wanted."""
-    top = float(z2.max())
+def _climb(below: np.ndarray, top: float, prior: np.ndarray, error: float, current: float) -> float:
+    """The same by Newton's steps on the shrinkage, from where it was."""
     if top <= 1.0:
         return 0.0
-    below = z2 - top
+    below2 = below * below
     most = 1.0 - 1e-9
     shrink = current / (current + error) if current > 0 else 1.0 - 1.0 / top
     for _ in range(CLIMBS):
-        weight = prior * np.exp(0.5 * shrink * below)
+        weight = prior * np.exp((0.5 * shrink) * below)
         total = float(weight.sum())
-        mean = top + float(weight @ below) / total  # of z^2, were this effect there
+        lower = float(weight @ below) / total
+        mean = top + lower  # of z^2, were this effect there
         slope = 0.5 * (mean - 1.0 / (1.0 - shrink))
-        spread = float(weight @ below**2) / total - (mean - top) ** 2
+        spread = float(weight @ below2) / total - lower**2
         bend = 0.25 * spread - 0.5 / (1.0 - shrink) ** 2
         trial = shrink - slope / bend if bend < 0 else 1.0 - 1.0 / max(mean, 1.0)
         if not 0.0 < trial < most:
@@ -315,8 +322,7 @@ def _climb(z2: np.ndarray, prior: np.ndarray, error: float, current: float) -> f
         moved, shrink = abs(trial - shrink), trial
         if moved <= LOG_VARIANCE_TOL * (1.0 - shrink):
             break
-    value = 0.5 * (math.log1p(-shrink) + shrink * top) + math.log(float(prior @ np.exp(0.5 * shrink * below)))
-    return shrink * error / (1.0 - shrink) if value > 0 and shrink > 0 else 0.0
+    return shrink * error / (1.0 - shrink)
 
 
 def minimise(function: Callable[[float], float], low: float, high: float, tol: float) -> tuple[float, float]:
