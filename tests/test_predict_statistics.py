@@ -16,10 +16,11 @@ from haplolens.predict import bayesr
 from haplolens.predict.bayesr import BayesR, Chain, Odds
 from haplolens.predict.encode import fit_table
 from haplolens.predict.gain import is_beyond_noise, losses
+from haplolens.predict.gate import choose_gate
 from haplolens.predict.gblup import Gblup
 from haplolens.predict.lasso import Lasso, Penalised, solve
 from haplolens.predict.linear import BestLinear, weigh
-from haplolens.predict.pairs import Pairs, PairTerm, choose_gate
+from haplolens.predict.pairs import Pairs, PairTerm
 from haplolens.predict.samples import Samples
 from haplolens.predict.study import Bundles, Study
 from haplolens.predict.trees import Trees
@@ -413,10 +414,21 @@ def test_the_additive_part_is_the_model_without_dominance(world):
 
 
 def test_a_gain_counts_beyond_its_standard_error():
-    scatter = np.tile([-1.0, 1.0], 50)  # standard error .1
-    assert is_beyond_noise(scatter + 0.11)
-    assert not is_beyond_noise(scatter + 0.09)
-    assert not is_beyond_noise(np.zeros(7))
+    scatter = np.tile([-1.0, 1.0], 50)  # standard error .1, of five folds .15
+    assert is_beyond_noise(scatter + 0.16, folds=5)
+    assert not is_beyond_noise(scatter + 0.14, folds=5)
+    assert not is_beyond_noise(np.zeros(7), folds=5)
+
+
+def test_a_gain_of_families_counts_by_family():
+    scatter = np.repeat([-1.0, 1.0, -1.0, 1.0], 25)
+    families = np.repeat([3, 0, 2, 5], 25)  # four of them: standard error .5, of two folds .87
+    assert is_beyond_noise(scatter + 0.5, folds=2)
+    assert not is_beyond_noise(scatter + 0.5, folds=2, groups=families)
+    assert is_beyond_noise(scatter + 0.9, folds=2, groups=families)
+
+
+def test_losses_are_squared_errors_or_minus_log_likelihoods():
     y = np.array([0.0, 1.0])
     np.testing.assert_allclose(
         losses(np.array([0.0, 2.0]), y, binary=True), [np.log(2), np.log1p(np.exp(-2))]
@@ -475,14 +487,20 @@ def test_features_times_coefficients_are_what_the_pairs_add(epistatic):
 
 def test_gate_is_closed_where_pairs_say_nothing(world):
     rng = np.random.default_rng(11)
+    codes = rng.integers(0, 3, (301, 7))
+
+    def gate(base, added, y):
+        return choose_gate(base, added, Study(make_samples(codes, y)), np.arange(301))
+
     y = rng.normal(size=301)
     linear, nothing = 0.5 * y + rng.normal(size=301), rng.normal(size=301)
     rest = y - linear
-    assert choose_gate(linear, nothing - rest * (nothing @ rest) / (rest @ rest), y, binary=False) == 0
-    assert choose_gate(linear, np.zeros(301), y, binary=False) == 0
-    assert choose_gate(linear, y - linear, y, binary=False) == pytest.approx(1)
-    assert choose_gate(linear, linear - y, y, binary=False) == 0
-    assert choose_gate(linear, y, (y > 0).astype(float), binary=True) > 0.5
+    assert gate(linear, nothing - rest * (nothing @ rest) / (rest @ rest), y) == 0
+    assert gate(linear, np.zeros(301), y) == 0
+    assert gate(linear, y - linear, y) == pytest.approx(1)
+    assert gate(linear, linear - y, y) == 0
+    binary = Study(make_samples(codes, (y > 0).astype(float), binary=True))
+    assert choose_gate(linear, y, binary, np.arange(301)) > 0.5
     closed = Pairs(candidates=["lasso"]).fit(world[0])
     closed.gate = 0.0
     np.testing.assert_array_equal(closed.predict(world[1]), closed.linear.predict(world[1]))

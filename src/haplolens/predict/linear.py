@@ -13,7 +13,7 @@ from haplolens.errors import ConfigError, nearest
 from haplolens.parallel import Progress
 from haplolens.predict.bayesr import BayesR
 from haplolens.predict.effects import Effects, LinearModel, mix, to_log_odds
-from haplolens.predict.gain import is_beyond_noise, losses
+from haplolens.predict.gain import losses
 from haplolens.predict.gblup import Gblup
 from haplolens.predict.lasso import Lasso
 from haplolens.predict.samples import Samples
@@ -171,15 +171,15 @@ def climb(mixtures: Sequence[Mixture], study: Study) -> tuple[Mixture, np.ndarra
     """The richest mixture that earns its place, and honest predictions (n,): for each fold as the others choose."""
     honest = np.empty(len(study.y))
     for fit, held in study.folds:
-        honest[held] = _highest(mixtures, fit).honest[held]
-    return _highest(mixtures, np.arange(len(study.y))), honest
+        honest[held] = _highest(mixtures, study, fit).honest[held]
+    return _highest(mixtures, study, np.arange(len(study.y))), honest
 
 
-def _highest(mixtures: Sequence[Mixture], rows: np.ndarray) -> Mixture:
+def _highest(mixtures: Sequence[Mixture], study: Study, rows: np.ndarray) -> Mixture:
     """The mixture chosen by some of the training samples."""
     chosen = mixtures[0]
     for richer in mixtures[1:]:
-        if is_beyond_noise(chosen.losses[rows] - richer.losses[rows]):
+        if study.is_beyond_noise(chosen.losses[rows] - richer.losses[rows], rows):
             chosen = richer
     return chosen
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from haplolens.parallel import Progress
-from haplolens.predict.gain import is_beyond_noise, losses
+from haplolens.predict.gate import open_gate
 from haplolens.predict.linear import BestLinear
 from haplolens.predict.model import Model
 from haplolens.predict.pair_kernel import Quadratic, fit_quadratic
@@ -152,7 +151,7 @@ class Pairs(Model):
                 progress(1)
         self.term = PairTerm.of(design, whole)
         self.pair_out_of_fold = study.gather(held_out)
-        self._open(study)
+        self.gate, self.out_of_fold = open_gate(self.linear.out_of_fold, self.pair_out_of_fold, study)
         return self
 
     def _source(self) -> str:
@@ -160,15 +159,6 @@ class Pairs(Model):
         if not names:
             names = list(self.linear.models)
         return min(names, key=self.linear.inner_errors.__getitem__)
-
-    def _open(self, study: Study) -> None:
-        """Decide how far the gate opens, for all samples and for each fold from the others."""
-        linear, pair = self.linear.out_of_fold, self.pair_out_of_fold
-        self.gate = choose_gate(linear, pair, study.y, binary=study.train.binary)
-        self.out_of_fold = linear.copy()
-        for fit, held in study.folds:
-            gate = choose_gate(linear[fit], pair[fit], study.y[fit], binary=study.train.binary)
-            self.out_of_fold[held] += gate * pair[held]
 
     def predict(self, samples: Samples) -> np.ndarray:
         """(n,) on the scale of the training ``y``; log odds where it was 0/1."""
@@ -223,22 +213,6 @@ class Pairs(Model):
     def parts(self, samples: Samples) -> dict[str, np.ndarray]:
         """Predictions of the best (additive) linear model and its candidates."""
         return {"linear": self.linear.predict(samples), **self.linear.parts(samples)}
-
-
-def choose_gate(linear: np.ndarray, pair: np.ndarray, y: np.ndarray, *, binary: bool) -> float:
-    """How much of the pairs to add to honest linear predictions (n,): 0 unless the gain is beyond noise.
-
-    On the scale of the linear prediction: at most 1 for a quantitative trait, the slope of log odds for 0/1.
-    """
-    if pair.std() < 1e-9:
-        return 0.0
-    if binary:
-        fit = LogisticRegression(C=100.0).fit(np.column_stack([linear, pair / pair.std()]), y.astype(int))
-        gate = max(float(fit.coef_[0, 1]), 0.0) / float(pair.std())
-    else:
-        gate = float(np.clip(pair @ (y - linear) / (pair @ pair), 0.0, 1.0))
-    gain = losses(linear, y, binary=binary) - losses(linear + gate * pair, y, binary=binary)
-    return gate if is_beyond_noise(gain) else 0.0
 
 
 def _fit_term(design: Design, beta: np.ndarray, **how: Any) -> Quadratic:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from haplolens.parallel import Progress
+from haplolens.predict.gate import open_gate
 from haplolens.predict.model import Model
-from haplolens.predict.pairs import Pairs, PairTerm, choose_gate
+from haplolens.predict.pairs import Pairs, PairTerm
 from haplolens.predict.samples import Samples
 from haplolens.predict.study import Bundles, Study
 
@@ -155,7 +156,9 @@ class Residual(Model):
                 added[held] = _beyond(look, net, train.take(held))
             if progress is not None:
                 progress(1)
-        self._open(study, added)
+        self.gate, self.out_of_fold = open_gate(self.pairs.out_of_fold, added, study)
+        if self.gate == 0:
+            self.nets = []
         return self
 
     def _train(
@@ -175,17 +178,6 @@ class Residual(Model):
     def _start(self, look: Look) -> np.ndarray:
         """Weights of the pairs as far as their gate is open."""
         return look.start * self.pairs.gate
-
-    def _open(self, study: Study, added: np.ndarray) -> None:
-        """Decide how much of the network counts, for all samples and for each fold from the others."""
-        base, y, binary = self.pairs.out_of_fold, study.y, study.train.binary
-        self.gate = choose_gate(base, added, y, binary=binary)
-        self.out_of_fold = base.copy()
-        for fit, held in study.folds:
-            gate = choose_gate(base[fit], added[fit], y[fit], binary=binary)
-            self.out_of_fold[held] += gate * added[held]
-        if self.gate == 0:
-            self.nets = []
 
     def predict(self, samples: Samples) -> np.ndarray:
         """See `Model.predict`."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from haplolens.errors import InputError
 from haplolens.predict.effects import CHUNK, Effects, to_log_odds
+from haplolens.predict.gain import is_beyond_noise
 from haplolens.predict.samples import Samples
 
 ALIKE = 0.95
@@ -197,6 +198,11 @@ class Study:
     def y(self) -> np.ndarray:
         """(n,) float64."""
         return np.asarray(self.train.y, float)
+
+    def is_beyond_noise(self, gain: np.ndarray, rows: np.ndarray) -> bool:
+        """Whether some samples' (m,) honest gains are more than noise; see `gain.is_beyond_noise`."""
+        groups = None if self.train.groups is None else self.train.groups[rows]
+        return is_beyond_noise(gain, folds=len(self.folds), groups=groups)
 
     def rows(self, fold: int | None) -> tuple[np.ndarray, np.ndarray]:
         """``(fit_rows, held_rows)`` of a fold; all and none for None."""
