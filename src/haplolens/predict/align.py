@@ -194,8 +194,8 @@ def _refuse_absent(wanted: pd.DataFrame, match: Match, counts: dict[str, dict], 
         f"the genotypes lack {int(lacking.sum()):,} of the {len(wanted):,} variants of the model ({share:.1%}; {why}), "
         f"first {first}; the limit is {limit:.0%}. "
         + (
-            f"Impute the genotypes, or allow more with --max-absent {min(np.ceil(share * 100) / 100, 1):g} (absent "
-            "variants count as their training mean), or train a model on the variants in common."
+            "Impute the genotypes, or train a model on the variants in common, or let `haplolens predict` count absent "
+            f"variants as their training mean: --max-absent {min(np.ceil(share * 100) / 100, 1):g}."
             if match.used.any()
             else "Give genotypes of the variants the model was trained on, on the same genome build."
         )
