@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from haplolens.bench.svg import dot, line, text, write_page
 
 COLOURS = {
@@ -14,7 +16,7 @@ COLOURS = {
     "transformer": "#f7b6d2", "graph": "#bcbd22", "local": "#ff7f0e", "dpcformer": "#7f7f7f",
     "autoencoder": "#98df8a",
 }  # fmt: skip
-ROW, LEFT, PANEL, GAP, SIDE, TOP = 16, 260, 330, 50, 260, 46
+ROW, LEFT, PANEL, GAP, SIDE, TOP, RIGHT = 16, 270, 330, 50, 260, 46, 40
 GAP_METRIC = "minus_linear"
 
 
@@ -35,12 +37,18 @@ def plot_prediction(records: Sequence[dict], path: Path, default: str = "residua
     bottom = TOP + ROW * len(suites)
     height = bottom + 50 + 16 * ((len(methods) + 5) // 6)
     body = [
-        *(text(LEFT - 8, _middle(i) + 4, suite, "end") for i, suite in enumerate(suites)),
+        *(text(LEFT - 8, _middle(i) + 4, name, "end") for i, name in enumerate(_names(suites))),
         *_scores(found, suites, methods, bottom),
         *_gaps(gaps, suites, bottom),
         *_legend(methods, bottom + 40),
     ]
-    write_page(path, LEFT + PANEL + GAP + SIDE + 20, height, body)
+    write_page(path, LEFT + PANEL + GAP + SIDE + RIGHT, height, body)
+
+
+def _names(suites: list[str]) -> list[str]:
+    """Traits without their suite, where that is enough to tell them apart."""
+    short = [suite.split(": ", 1)[-1] for suite in suites]
+    return short if len(set(short)) == len(short) else suites
 
 
 def _middle(row: int) -> float:
@@ -50,14 +58,21 @@ def _middle(row: int) -> float:
 def _scores(found: dict, suites: list[str], methods: list[str], bottom: float) -> list[str]:
     """A dot for each method on each trait."""
     drawn = [text(LEFT, TOP - 24, "r with the trait of held-out samples", weight="bold")]
-    for tick in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
-        x = LEFT + PANEL * tick
-        drawn += [line(x, TOP - 6, x, bottom), text(x, bottom + 14, f"{tick:.1f}", "middle")]
+    low = min(0.0, np.floor(5.0 * min(found.values(), default=0.0)) / 5.0)
+
+    def at(r: float) -> float:
+        return LEFT + PANEL * (r - low) / (1.0 - low)
+
+    for tick in np.arange(low, 1.01, 0.2):
+        drawn += [
+            line(at(tick), TOP - 6, at(tick), bottom),
+            text(at(tick), bottom + 14, f"{tick:.1f}", "middle"),
+        ]
     for i, suite in enumerate(suites):
         drawn.append(line(LEFT, _middle(i), LEFT + PANEL, _middle(i), "#eeeeee"))
         for method in (m for m in methods if (suite, m) in found):
-            x = LEFT + PANEL * max(found[suite, method], 0.0)
-            drawn.append(dot(x, _middle(i), COLOURS[method], method, 4.5 if method == "residual" else 3))
+            size = 4.5 if method == "residual" else 3
+            drawn.append(dot(at(found[suite, method]), _middle(i), COLOURS[method], method, size))
     return drawn
 
 
@@ -67,12 +82,12 @@ def _gaps(gaps: dict, suites: list[str], bottom: float) -> list[str]:
         return []
     left = LEFT + PANEL + GAP
     reach = max(0.02, *(max(abs(r["low"]), abs(r["high"])) for r in gaps.values()))
-    reach = min(reach, 0.2)
+    reach = float(np.ceil(50.0 * reach) / 50.0)
 
     def at(value: float) -> float:
-        return left + SIDE * (0.5 + 0.5 * min(max(value / reach, -1.0), 1.0))
+        return left + SIDE * (0.5 + 0.5 * value / reach)
 
-    drawn = [text(left, TOP - 24, "r of the default less r of the best linear model", weight="bold")]
+    drawn = [text(left, TOP - 24, "r of the default less that of the best linear", weight="bold")]
     for tick in (-reach, 0.0, reach):
         drawn += [
             line(at(tick), TOP - 6, at(tick), bottom, "#999999" if tick == 0 else "#dddddd"),
