@@ -65,7 +65,7 @@ def toy(monkeypatch, tmp_path):
             "null": {
                 "kind": "null", "source": "noise", "seed": 50, "replicates": 7, "folds": 3, "inner_folds": 2,
                 "filters": ["none", "gwas:90"], "filtered": ["gblup"], "every": "gwas:30", "leaky": ["gwas:90"],
-                "leaky_model": "gblup",
+                "leaky_model": "gblup", "slow": ["covariates"], "slow_replicates": 4,
             },
             "encodings": {
                 "kind": "recipes", "folds": 3, "inner_folds": 2, "filter": "none", "models": ["quick"],
@@ -164,6 +164,8 @@ def test_null__the_leaky_protocol_is_the_only_one_that_finds_something(toy):
     assert r["gblup gwas:90 leaky=True"] > 4
     assert all(abs(value) < 3 for method, value in r.items() if "leaky" not in method)
     assert found["null", "all", "share_within_2_standard_errors_of_0"]["n"] == 3  # recipes that do not leak
+    assert found["null", "covariates gwas:30", "r"]["n"] == 4
+    assert found["null", "gblup", "r"]["n"] == 7
 
 
 def test_encodings__haplotypes_only_where_there_are_any(toy):
