@@ -101,5 +101,5 @@ def test_case_control_traits_do_not_share_a_network(cohort):
     cases = cohort.samples.assign(
         A=(cohort.samples["y"] > 3).astype(float), B=(cohort.samples["y"] > 4).astype(float)
     )
-    with pytest.raises(InputError, match="one by one"):
+    with pytest.raises(InputError, match="A, B: case/control"):
         fit(replace(cohort, samples=cases), ["A", "B"], recipe=RECIPE)

@@ -17,7 +17,7 @@ from haplolens.predict.bayesr import BayesR, Chain, Odds
 from haplolens.predict.encode import fit_table
 from haplolens.predict.gain import is_beyond_noise, losses
 from haplolens.predict.gate import choose_gate
-from haplolens.predict.gblup import Gblup
+from haplolens.predict.gblup import Gblup, Kin, fit_blup, make_kin
 from haplolens.predict.lasso import Lasso, Penalised, solve
 from haplolens.predict.linear import BestLinear, weigh
 from haplolens.predict.pairs import Pairs, PairTerm
@@ -422,10 +422,21 @@ def test_a_gain_counts_beyond_its_standard_error():
 
 def test_a_gain_of_families_counts_by_family():
     scatter = np.repeat([-1.0, 1.0, -1.0, 1.0], 25)
-    families = np.repeat([3, 0, 2, 5], 25)  # four of them: standard error .5, of two folds .87
+    families = np.repeat([3, 0, 2, 5], 25)  # standard error of four .58, of two folds 1, by Student's t 1.2
     assert is_beyond_noise(scatter + 0.5, folds=2)
-    assert not is_beyond_noise(scatter + 0.5, folds=2, groups=families)
-    assert is_beyond_noise(scatter + 0.9, folds=2, groups=families)
+    assert not is_beyond_noise(scatter + 1.1, folds=2, groups=families)
+    assert is_beyond_noise(scatter + 1.3, folds=2, groups=families)
+    assert not is_beyond_noise(scatter + 9.0, folds=2, groups=np.zeros(100, int))  # one family
+
+
+@pytest.mark.parametrize("n_families", [2, 3, 5, 20])
+def test_few_families_do_not_let_noise_pass_more_often(n_families):
+    rng = np.random.default_rng(n_families)
+    families = np.arange(40) % n_families
+    passed = [
+        is_beyond_noise(rng.normal(size=n_families)[families], folds=5, groups=families) for _ in range(2000)
+    ]
+    assert np.mean(passed) < 0.12  # 6.7 % of independent samples
 
 
 def test_losses_are_squared_errors_or_minus_log_likelihoods():
@@ -513,3 +524,24 @@ def test_pair_term_keeps_only_the_columns_that_take_part(epistatic):
     held = study.design(0).held
     assert isinstance(model.term, PairTerm)
     assert len(held) == len(study.folds[0][1])
+
+
+def test_gblup__a_covariate_that_a_fold_lacks_changes_nothing_else(world):
+    train, _ = world
+    lone = np.zeros((len(train), 1))
+    lone[7] = 1.0  # one member: the fold that holds it out has a column of zeros
+    free = np.column_stack([train.covariates, np.ones(len(train))])
+    both = np.column_stack([lone, free])
+    rest = np.setdiff1d(np.arange(len(train)), [7])
+    study = Study(train)
+    kin = make_kin(train, study.columns(None), dominance=False)
+    near = Kin(kin.additive[np.ix_(rest, rest)], None, kin.scale)
+    with_it, without = (fit_blup(near, x[rest], study.y[rest]) for x in (both, free))
+    assert with_it.log_ratio == pytest.approx(without.log_ratio, abs=1e-6)
+    np.testing.assert_allclose(with_it.fixed, [0.0, *without.fixed], atol=1e-8)
+    np.testing.assert_allclose(with_it.weights, without.weights, atol=1e-8)
+
+
+def test_pairs__without_a_sparse_model_says_what_to_add():
+    with pytest.raises(ConfigError, match="bayesr"):
+        Pairs(candidates=["gblup"])

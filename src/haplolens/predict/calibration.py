@@ -298,11 +298,16 @@ class ConformalInterval:
         return ConformalInterval(**told)
 
 
+def samples_needed(level: float) -> int:
+    """Fewest samples that intervals at a level can be made of."""
+    return int(np.ceil(level / (1 - level) - 1e-9))
+
+
 def _conformal_quantile(values: np.ndarray, level: float) -> float:
     """The ceil((n + 1) level)-th smallest: a further value falls below it with at least this probability."""
     rank = int(np.ceil((len(values) + 1) * level - 1e-9))
     if rank > len(values):
-        needed = int(np.ceil(level / (1 - level) - 1e-9))
+        needed = samples_needed(level)
         raise InputError(
             f"{len(values)} samples are too few for intervals at this level; {needed} are needed"
         )

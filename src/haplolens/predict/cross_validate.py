@@ -17,10 +17,14 @@ from haplolens.parallel import map_processes
 from haplolens.predict.fit import fit_rows
 from haplolens.predict.fitted import Fitted
 from haplolens.predict.metrics import score
+from haplolens.predict.models import CARDS
 from haplolens.predict.paired import Paired, compare_folds
 from haplolens.predict.prepare import Data
 from haplolens.predict.recipe import Recipe
 from haplolens.progress import Reporter
+
+KEYS = ("sample_id", "repeat", "fold", "y", "family")
+"""Columns of `CrossValidation.predictions` that are no model's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +34,11 @@ class CrossValidation:
     Parameters
     ----------
     predictions
-        One row a test sample and repeat: ``sample_id repeat fold y``, then a column a model (trait's scale;
-        probability where case/control).
+        One row a test sample and repeat: ``sample_id repeat fold y``, ``family`` (a number) where families are known,
+        then a column a model (trait's scale; probability where case/control).
     folds
-        One row a model, repeat and fold: ``model repeat fold n_train n_test seconds`` and the metrics.
+        One row a model, repeat and fold: ``model repeat fold n_train n_test seconds``, the training samples' mean
+        (``centre``), the probability from which on a case is called (``threshold``), and the metrics.
     intervals
         Quantitative: one row a model: the share of test samples inside their 90 % interval, and its mean width.
     about
@@ -54,7 +59,7 @@ class CrossValidation:
     @property
     def models(self) -> list[str]:
         """Names, in the order they were asked for."""
-        return list(self.predictions.columns[4:])
+        return [name for name in self.predictions if name not in KEYS]
 
     @property
     def metric(self) -> str:
@@ -62,15 +67,25 @@ class CrossValidation:
         return "auroc" if self.binary else "r"
 
     def scores(self, *, seed: int = 0) -> pd.DataFrame:
-        """One row a model and metric over all test samples of the first repeat: ``model metric value low high``."""
+        """One row a model and metric over all test samples of the first repeat: ``model metric value low high``.
+
+        Traits and predictions are told from the mean of their fold's training samples: that mean is high where the
+        test samples' is low, so that a constant would seem to predict the wrong way round. Families are drawn whole.
+        """
         first = self.predictions[self.predictions["repeat"] == 0]
-        rows = [
-            {"model": model, "metric": metric, "value": value, "low": low, "high": high}
-            for model in self.models
-            for metric, (value, low, high) in score(
-                first["y"].to_numpy(), first[model].to_numpy(), binary=self.binary, seed=seed
-            ).items()
-        ]
+        folds = self.folds[self.folds["repeat"] == 0].set_index(["model", "fold"])
+        groups = first["family"].to_numpy() if "family" in first else None
+        rows = []
+        for model in self.models:
+            of_fold = folds.loc[model].loc[first["fold"]]
+            centre = 0.0 if self.binary else of_fold["centre"].to_numpy()
+            y, guess = first["y"].to_numpy() - centre, first[model].to_numpy() - centre
+            guess = np.where(np.abs(guess) > 1e-9 * np.nanstd(y), guess, 0.0)  # a mean, up to rounding
+            scored = score(
+                y, guess, binary=self.binary, seed=seed,
+                groups=groups, centre=0.0, threshold=of_fold["threshold"].to_numpy(),
+            )  # fmt: skip
+            rows += [{"model": model, "metric": metric} | told._asdict() for metric, told in scored.items()]
         return pd.DataFrame(rows)
 
     def paired(self, model: str, reference: str) -> Paired:
@@ -200,18 +215,21 @@ def _run_fold(
     data: Data, recipes: dict[str, Recipe], seed: int, source: Fitted | None, fold: Fold
 ) -> tuple[pd.DataFrame, dict]:
     """Predictions of one fold's test samples, and by model what its fit said and how it scored."""
-    truth = data.y[fold.test, 0]
+    truth, centre = data.y[fold.test, 0], float(data.y[fold.train, 0].mean())
     table = pd.DataFrame(
         {
             "sample_id": data.cohort.samples["sample_id"].to_numpy()[fold.test],
             "repeat": fold.repeat, "fold": fold.number, "y": truth,
         }
     )  # fmt: skip
+    if data.groups is not None:
+        table["family"] = data.groups[fold.test]
     told: dict[str, tuple[dict, dict]] = {}
     for label, recipe in recipes.items():
         started = time.perf_counter()
         fitted = _fit(data, fold, recipe, seed + fold.repeat, source)
         seconds = time.perf_counter() - started
+        threshold = float(fitted.about.get("threshold", 0.5))
         for name, guess in _guesses(fitted, data, fold, label).items():
             if name in recipes and name != label:
                 continue  # asked for on its own
@@ -219,11 +237,12 @@ def _run_fold(
                 table[name if column == "prediction" else f"{name} {column}"] = guess[column].to_numpy()
             values = score(
                 truth, guess["prediction"].to_numpy(), binary=data.binary, bootstraps=0,
-                centre=float(data.y[fold.train, 0].mean()), threshold=fitted.about.get("threshold", 0.5),
+                centre=centre, threshold=threshold,
             )  # fmt: skip
             facts = {
                 "model": name, "repeat": fold.repeat, "fold": fold.number, "n_train": len(fold.train),
-                "n_test": len(fold.test), "seconds": seconds, **{k: v[0] for k, v in values.items()},
+                "n_test": len(fold.test), "seconds": seconds, "centre": centre, "threshold": threshold,
+                **{k: v[0] for k, v in values.items()},
             }  # fmt: skip
             told[name] = (fitted.about if name == label else {}, facts)
     return table, told
@@ -244,7 +263,14 @@ def _guesses(fitted: Fitted, data: Data, fold: Fold, label: str) -> dict[str, pd
     whole = fitted.predict_samples(samples)
     wanted = [c for c in whole.columns if c != "log_odds"]
     guesses = {label: whole[wanted]}
-    for name, raw in fitted.model.parts(samples).items():
+    recipe = fitted.recipe
+    plain = recipe == Recipe(
+        recipe.model, pcs=recipe.pcs, folds=recipe.folds, calibration=recipe.calibration, level=recipe.level
+    )
+    for part, raw in fitted.model.parts(
+        samples
+    ).items():  # with options of its own it is not the model of that name
+        name = part if plain or part not in CARDS else f"{part} inside {label}"
         guesses[name] = pd.DataFrame({"prediction": fitted.on_scale(raw)})
     return guesses
 

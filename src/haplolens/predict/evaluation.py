@@ -12,7 +12,7 @@ from haplolens.data.cohort import Cohort
 from haplolens.errors import InputError
 from haplolens.io.checkpoint import State
 from haplolens.predict.card import FLOOR, HEADLINES, Facts
-from haplolens.predict.cross_validate import CrossValidation, cross_validate
+from haplolens.predict.cross_validate import KEYS, CrossValidation, cross_validate
 from haplolens.predict.linear import WITH_DOMINANCE
 from haplolens.predict.metrics import score
 from haplolens.predict.models import CARDS
@@ -78,7 +78,7 @@ def only(found: CrossValidation, models: Sequence[str]) -> CrossValidation:
     """The same without the other models."""
     kept = list(models)
     return CrossValidation(
-        found.predictions[[*found.predictions.columns[:4], *kept]],
+        found.predictions[[*(c for c in found.predictions if c in KEYS), *kept]],
         found.folds[found.folds["model"].isin(kept)],
         found.intervals[found.intervals["model"].isin(kept)],
         {name: told for name, told in found.about.items() if name in kept},

@@ -12,9 +12,9 @@ import numpy as np
 from scipy.special import expit
 
 from haplolens.data.cohort import Cohort
-from haplolens.errors import ConfigError
+from haplolens.errors import ConfigError, InputError
 from haplolens.parallel import Progress
-from haplolens.predict.calibration import Calibrator, ConformalInterval, fit_calibrator
+from haplolens.predict.calibration import Calibrator, ConformalInterval, fit_calibrator, samples_needed
 from haplolens.predict.filters import GivenFilter, parse_filter
 from haplolens.predict.fitted import Fitted
 from haplolens.predict.metrics import best_threshold
@@ -120,6 +120,8 @@ def fit_rows(
             fitted,
             about={**fitted.about, "seconds": time.perf_counter() - started, "tune": tuned.about()},
         )
+    if not data.binary:
+        _require_interval(data, rows, recipe.level)
     seen = rows if not recipe.leaky or unlabelled is None else np.concatenate([rows, unlabelled])
     prepared = Preparation.fit(data, seen, recipe, axes=axes)
     choice = parse_filter(recipe.filter)
@@ -150,6 +152,16 @@ def fit_rows(
         () if data.binary else _intervals(model, data.y[rows], prepared, recipe),
         about,
     )
+
+
+def _require_interval(data: Data, rows: np.ndarray, level: float) -> None:
+    """Before hours of training, not after."""
+    for name, n in zip(data.traits, np.isfinite(data.y[rows]).sum(axis=0), strict=True):
+        if n < (needed := samples_needed(level)):
+            raise InputError(
+                f"{name}: {n} training samples are too few for {level:g} intervals, {needed} are needed; take a lower "
+                "`level`"
+            )
 
 
 def _require_one_trait(traits: Sequence[str], model: str) -> None:

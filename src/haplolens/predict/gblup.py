@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import qr, solve_triangular
 
 from haplolens.association import reml
 from haplolens.errors import ConfigError
@@ -16,6 +16,8 @@ from haplolens.predict.study import Study
 
 SHARES = (0.05, 0.15, 0.3, 0.5, 0.75)
 """Shares of dominance in the genetic variance that are tried."""
+COLLINEAR = 1e-8
+"""Share of a covariate that must be its own."""
 
 
 class Blup(NamedTuple):
@@ -66,7 +68,12 @@ class Kin(NamedTuple):
 def fit_blup(
     kin: Kin, free: np.ndarray, y: np.ndarray, *, start: float | None = None, threads: int = 1
 ) -> Blup:
-    """REML of the variance ratio (and, where there is a dominance matrix, of its share), then the solution."""
+    """REML of the variance ratio (and, where there is a dominance matrix, of its share), then the solution.
+
+    Covariates that follow from others in these samples (a batch whose only member was held out) are left out.
+    """
+    every, kept = free, _independent(free)
+    free = free[:, kept]
     share, log_ratio = 0.0, reml.fit_variance(kin.additive, free, y, start, threads).log_ratio
     if kin.dominance is not None:
         log_likelihoods = [reml.log_likelihood(kin.mixed(s), free, y, log_ratio) for s in (0.0, *SHARES)]
@@ -76,7 +83,8 @@ def fit_blup(
     factor = reml.factorise(kin.mixed(share), log_ratio)
     spot = reml.whiten(factor, free, y)
     weights = solve_triangular(factor, spot.y, lower=True, trans="T", check_finite=False)
-    flat = np.linalg.lstsq(
+    flat = np.zeros(every.shape[1])
+    flat[kept] = np.linalg.lstsq(
         reml.solve_rows(factor, free.T).T, reml.solve_rows(factor, y[None])[0], rcond=None
     )[0]
     return Blup(log_ratio, share, weights, flat, factor, spot.basis)
@@ -201,6 +209,12 @@ def _spread(train: Samples, columns: np.ndarray, kin: Kin, blup: Blup) -> Effect
     return Effects(
         per_kind[0], per_kind[1] if len(per_kind) > 1 else None, blup.fixed[:-1], float(blup.fixed[-1])
     )
+
+
+def _independent(free: np.ndarray) -> np.ndarray:
+    """(k,) bool: columns that no later one explains; the constant is the last."""
+    left = np.abs(np.diag(qr(free[:, ::-1], mode="r", check_finite=False)[0]))[::-1]
+    return left > COLLINEAR * np.linalg.norm(free, axis=0)
 
 
 def _with_constant(covariates: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ def score(
     level: float = 0.95,
     groups: np.ndarray | None = None,
     centre: float | None = None,
-    threshold: float = 0.5,
+    threshold: float | np.ndarray = 0.5,
 ) -> dict[str, Scored]:
     """All metrics of predictions of samples that the model has not seen.
 
@@ -73,7 +73,7 @@ def score(
     centre
         Mean of the training samples, what ``r2`` competes with; None takes that of the samples themselves.
     threshold
-        Probability from which on ``f1`` counts a case; choose it on training samples (`best_threshold`).
+        Probability from which on ``f1`` counts a case, one or (n,); choose it on training samples (`best_threshold`).
 
     Returns
     -------
@@ -87,6 +87,7 @@ def score(
     """
     y, prediction = np.asarray(y, float), np.asarray(prediction, float)
     known = _checked(y, prediction, binary)
+    threshold = np.broadcast_to(threshold, y.shape)[known]
     y, prediction = y[known], prediction[known]
     groups = None if groups is None else np.unique(np.asarray(groups)[known], return_inverse=True)[1]
     metrics = _binary(y, prediction, threshold) if binary else _quantitative(y, prediction, centre)
@@ -196,7 +197,7 @@ def _quantitative(y: np.ndarray, f: np.ndarray, centre: float | None) -> Metrics
     return metrics
 
 
-def _binary(y: np.ndarray, p: np.ndarray, threshold: float) -> Metrics:
+def _binary(y: np.ndarray, p: np.ndarray, threshold: float | np.ndarray) -> Metrics:
     parts = _binary_parts(y, p, threshold)
 
     def metrics(weights: np.ndarray) -> dict[str, np.ndarray]:
@@ -207,7 +208,7 @@ def _binary(y: np.ndarray, p: np.ndarray, threshold: float) -> Metrics:
 
 
 def _binary_parts(
-    y: np.ndarray, p: np.ndarray, threshold: float
+    y: np.ndarray, p: np.ndarray, threshold: float | np.ndarray
 ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """By name, each metric of (b, n) weights."""
     order = np.argsort(-p, kind="stable")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from haplolens.errors import ConfigError
 from haplolens.parallel import Progress
 from haplolens.predict.gate import open_gate
 from haplolens.predict.linear import BestLinear
@@ -119,6 +120,11 @@ class Pairs(Model):
 
     def __init__(self, candidates: Sequence[str] | None = None, dominance: bool = True, how: str = "stack"):
         self.linear = BestLinear(candidates, dominance, how)
+        if candidates is not None and not set(SOURCES) & set(candidates):
+            raise ConfigError(
+                f"pairs are looked for among the variants that a sparse model finds, and {', '.join(candidates)} finds "
+                f"none: add one of {', '.join(SOURCES)} to `candidates`"
+            )
 
     def fit(
         self,
@@ -156,8 +162,6 @@ class Pairs(Model):
 
     def _source(self) -> str:
         names = [name for name in SOURCES if name in self.linear.models]
-        if not names:
-            names = list(self.linear.models)
         return min(names, key=self.linear.inner_errors.__getitem__)
 
     def predict(self, samples: Samples) -> np.ndarray:

@@ -97,15 +97,21 @@ class Data:
             None if groups is None else np.unique(groups, return_inverse=True)[1],
             blocks,
         )
-        if data.binary and len(names) > 1:
-            raise InputError("several case/control traits cannot share one network; train them one by one")
+        cases = [name for name, column in zip(names, y.T, strict=True) if _is_binary(column)]
+        if cases and len(names) > 1:
+            raise InputError(
+                f"{', '.join(cases)}: case/control, which shares no network with other traits; train it on its own"
+            )
         return data
 
     @cached_property
     def binary(self) -> bool:
         """Whether the trait is 0/1."""
-        known = self.y[np.isfinite(self.y)]
-        return bool(np.isin(known, (0.0, 1.0)).all())
+        return _is_binary(self.y)
+
+
+def _is_binary(y: np.ndarray) -> bool:
+    return bool(np.isin(y[np.isfinite(y)], (0.0, 1.0)).all())
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from haplolens.parallel import Progress
 from haplolens.predict.bridge import Bridge
 from haplolens.predict.covariates_only import CovariatesOnly
 from haplolens.predict.encode import Table
+from haplolens.predict.gain import is_beyond_noise, losses
 from haplolens.predict.model import Model
 from haplolens.predict.models import CARDS, build, find
 from haplolens.predict.samples import Samples
@@ -29,7 +30,8 @@ class Transferred(Model):
     lacks; for a linear model this is a prior whose mean is the source's effects times that scale, and its penalty
     says how far it may leave it. "weights": the source's network, trained on (networks alone, `fine_tuned`).
 
-    The best of them is mixed with the model from scratch; with a weight of 0 nothing of the source is used.
+    The best of them is mixed with the model from scratch, where the inner folds gain more than noise by it; else its
+    weight is 0 and nothing of the source is used.
 
     Parameters
     ----------
@@ -75,6 +77,10 @@ class Transferred(Model):
         other = tried[self.kind].out_of_fold
         mixed = [(1 - w) * self.out_of_fold + w * other for w in WEIGHTS]
         best = int(np.argmin([loss(guess) for guess in mixed]))
+        y = np.asarray(train.y, float)
+        before, after = (losses(guess, y, binary=train.binary) for guess in (mixed[0], mixed[best]))
+        if not is_beyond_noise(before - after, folds=folds, groups=train.groups):
+            best = 0
         self.weight, self.out_of_fold = float(WEIGHTS[best]), mixed[best]
         self.chosen = tried[self.kind] if self.weight else None
         self.pull = self._worth(train)
