@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from haplolens.errors import InputError, OutputError
-from haplolens.io.results import ResultsFolder, digests
+from haplolens.io.results import ResultsFolder, digests, told_options
 
 
 def test_folder__that_exists_is_refused(tmp_path):
@@ -88,3 +88,14 @@ def test_digests__tell_contents_not_places(tmp_path):
     one, two = (digests([tmp_path / name / "x.txt"]) for name in ("a", "b"))
     assert one == two
     assert one[0]["file"] == "x.txt"
+
+
+def test_told_options__a_file_by_what_is_in_it(tmp_path):
+    path = tmp_path / "blocks.bed"
+    path.write_text("1\t0\t9\n")
+    before = told_options({"blocks": str(path), "chrom": (), "min_maf": 0.01, "keep": None})
+    path.write_text("1\t0\t8\n")
+    after = told_options({"blocks": path, "min_maf": 0.01})
+    assert list(before) == ["blocks", "min_maf"]
+    assert before["blocks"]["file"] == after["blocks"]["file"] == "blocks.bed"
+    assert before["blocks"] != after["blocks"]

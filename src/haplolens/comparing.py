@@ -15,7 +15,7 @@ from haplolens.errors import ConfigError, OutputError
 from haplolens.io.blockfiles import read_blocks
 from haplolens.io.checkpoint import Checkpoint, State
 from haplolens.io.genotypes import input_files
-from haplolens.io.results import ResultsFolder, digests
+from haplolens.io.results import ResultsFolder, digests, told_options
 from haplolens.job import trait_folders
 from haplolens.limits import check_limits
 from haplolens.loading import Loaded, load
@@ -82,9 +82,10 @@ def compare_models(
     folds, repeats
         Outer folds, and how often they are drawn anew.
     families
-        "auto" (from kinship), "none" or a column; inner folds never divide one.
+        A column, "auto" (clusters of kinship, made only where they are left out), or "none". Inner folds never divide a
+        family.
     leave_families_out
-        Outer folds do not either.
+        Outer folds do not either; else they do, and intervals from inner folds of strangers are wide for relatives.
     encoding, normalisation, filter, pcs, inner
         Of every model named (`predict.recipe.Recipe`; ``inner`` are its folds).
     blocks
@@ -116,7 +117,7 @@ def compare_models(
     settled = {
         "models": [recipe.as_dict() for recipe in recipes], "trait": trait, "covariates": list(covariates),
         "folds": folds, "repeats": repeats, "families": families, "leave_families_out": leave_families_out,
-        "seed": seed, "options": {name: str(value) for name, value in sorted(options.items())},
+        "seed": seed, "options": told_options({**options, "blocks": blocks}),
     }  # fmt: skip
     provenance = {"parameters": settled, "inputs": digests([*input_files(genotypes), Path(traits)])}
     folder = ResultsFolder(out, force=force, resume=resume)

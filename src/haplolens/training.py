@@ -19,7 +19,7 @@ from haplolens.errors import ConfigError, OutputError
 from haplolens.io.blockfiles import read_blocks
 from haplolens.io.checkpoint import Checkpoint, State
 from haplolens.io.genotypes import input_files
-from haplolens.io.results import digests
+from haplolens.io.results import digests, told_options
 from haplolens.job import trait_folders
 from haplolens.limits import check_limits
 from haplolens.loading import Loaded, load
@@ -137,7 +137,7 @@ def train_model(
     settled = {
         "recipe": recipe.as_dict(), "trait": trait, "covariates": list(covariates), "outer": outer, "tune": tune,
         "families": families, "together": together, "seed": seed,
-        "options": {name: str(value) for name, value in sorted(options.items())},
+        "options": told_options({**options, "blocks": blocks}),
         "start_from": None if start_from is None else digests([Path(start_from) / "manifest.json"]),
     }  # fmt: skip
     settled["inputs"] = digests([*input_files(genotypes), Path(traits)])
@@ -330,6 +330,9 @@ def _made_by(
     words += [f"--covariates {','.join(covariates)}"] if covariates else []
     words += [f"--{name} {settled[name]}" for name in ("outer", "tune") if settled[name]]
     words += [f"--families {settled['families']}"] if settled["families"] != "none" else []
+    words += ["--together"] if settled["together"] else []
+    words += ["--start-from MODEL"] if settled["start_from"] else []
+    words += [f"--blocks {settled['options']['blocks']['file']}"] if "blocks" in settled["options"] else []
     told = {"command": " ".join([*words, f"--seed {seed}"]), "seed": str(seed)}
     told |= {f"SHA-256 of {one['file']}": one["sha256"] for one in settled["inputs"]}
     used = (*LIBRARIES, "torch") if CARDS[recipe.model].deep else LIBRARIES

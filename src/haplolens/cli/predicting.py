@@ -30,7 +30,8 @@ Filter = Annotated[
 ]
 Pcs = Annotated[int, typer.Option("--pcs", help="Principal components among the covariates.", min=0, max=100)]
 Families = Annotated[
-    str, typer.Option("--families", help="Families that no fold divides: none, auto (kinship) or a COLUMN.")
+    str,
+    typer.Option("--families", help="Families that no inner fold divides: none, auto (kinship) or a COLUMN."),
 ]
 BlocksFile = Annotated[
     Path | None, typer.Option("--blocks", help="File of blocks, for --encoding haplotype.")

@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from haplolens.errors import HaplolensError, InputError, OutputError
 
@@ -143,6 +144,15 @@ class ResultsFolder:
         draft.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         os.replace(draft, self.folder / "run.json")
         shutil.rmtree(self.work)
+
+
+def told_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that were given, as text; of one that names a file, what `digests` says of it, not its path."""
+    given = {name: value for name, value in sorted(options.items()) if value is not None and value != ()}
+    return {
+        name: digests([value])[0] if isinstance(value, str | Path) and Path(value).is_file() else str(value)
+        for name, value in given.items()
+    }
 
 
 def digests(paths: Iterable[str | Path]) -> list[dict]:
