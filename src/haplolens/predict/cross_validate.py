@@ -38,7 +38,8 @@ class CrossValidation:
         then a column a model (trait's scale; probability where case/control).
     folds
         One row a model, repeat and fold: ``model repeat fold n_train n_test seconds``, the training samples' mean
-        (``centre``), the probability from which on a case is called (``threshold``), and the metrics.
+        (``centre``), of case/control traits the probability from which on a case is called (``threshold``), and the
+        metrics.
     intervals
         Quantitative: one row a model: the share of test samples inside their 90 % interval, and its mean width.
     about
@@ -83,7 +84,7 @@ class CrossValidation:
             guess = np.where(np.abs(guess) > 1e-9 * np.nanstd(y), guess, 0.0)  # a mean, up to rounding
             scored = score(
                 y, guess, binary=self.binary, seed=seed,
-                groups=groups, centre=0.0, threshold=of_fold["threshold"].to_numpy(),
+                groups=groups, centre=0.0, threshold=of_fold["threshold"].to_numpy() if self.binary else 0.5,
             )  # fmt: skip
             rows += [{"model": model, "metric": metric} | told._asdict() for metric, told in scored.items()]
         return pd.DataFrame(rows)
@@ -241,7 +242,8 @@ def _run_fold(
             )  # fmt: skip
             facts = {
                 "model": name, "repeat": fold.repeat, "fold": fold.number, "n_train": len(fold.train),
-                "n_test": len(fold.test), "seconds": seconds, "centre": centre, "threshold": threshold,
+                "n_test": len(fold.test), "seconds": seconds, "centre": centre,
+                **({"threshold": threshold} if data.binary else {}),
                 **{k: v[0] for k, v in values.items()},
             }  # fmt: skip
             told[name] = (fitted.about if name == label else {}, facts)
