@@ -107,6 +107,18 @@ def test_without_a_signal_in_the_source_nothing_is_used(world, source):
     np.testing.assert_array_equal(carried.predict(test)["prediction"], scratch.predict(test)["prediction"])
 
 
+def test_a_source_of_noise_is_left_out(world):
+    people, target, _ = world
+    weights = []
+    for seed in range(8):
+        noise = np.random.default_rng(seed).normal(size=people.n_samples)
+        cohort = replace(people, samples=people.samples.assign(noise=noise))
+        stranger = fit(cohort, "noise", recipe=Recipe("gblup", folds=3))
+        carried = start_from(stranger, target, "y", recipe=Recipe("gblup", folds=3))
+        weights.append(carried.about["transfer"]["weight"])
+    assert np.count_nonzero(weights) <= 1
+
+
 @pytest.mark.parametrize("model", ["gblup", "lasso"])
 def test_flipped_alleles_and_strands_change_nothing(world, source, model):
     _, target, test = world

@@ -71,9 +71,9 @@ class RegionReader:
     columns: np.ndarray
     null: Whitening
 
-    def chunks(self) -> list[slice]:
-        """Positions within ``columns``, some at a time."""
-        n, step = len(self.columns), PLAIN_CHUNK if self.null.plain else CHUNK
+    def chunks(self, *, once: bool) -> list[slice]:
+        """Positions within ``columns``, some at a time; few at a time only where each is read ``once``."""
+        n, step = len(self.columns), PLAIN_CHUNK if once and self.null.plain else CHUNK
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
     def _genotypes(self, at: slice | np.ndarray) -> tuple[Genotypes, slice | np.ndarray]:
@@ -209,17 +209,17 @@ def _sums(
         products[:, at] = (whitened @ y).reshape(k, -1)
         return whitened.reshape(raw.shape)
 
-    gram = _gram(reader.chunks(), rows_of, (k, n_variants, n_samples))
+    shape = (k, n_variants, n_samples)
+    fits = 4 * k * n_variants * n_samples <= ROW_BYTES
+    gram = (_gram if fits else _gram_by_blocks)(reader.chunks(once=fits), rows_of, shape)
     return gram, products.ravel(), moments
 
 
 def _gram(
     chunks: list[slice], rows_of: Callable[[slice], np.ndarray], shape: tuple[int, int, int]
 ) -> np.ndarray:
-    """(kV, kV) float32, Gram matrix of the rows (k, V, n) of all chunks; in one go where `ROW_BYTES` hold them."""
+    """(kV, kV) float32, Gram matrix of the rows (k, V, n) of all chunks, which are all held."""
     k, n_variants, n_samples = shape
-    if 4 * k * n_variants * n_samples > ROW_BYTES:
-        return _gram_by_blocks(chunks, rows_of, shape)
     held = np.empty(shape, np.float32)
     for at in chunks:
         held[:, at] = rows_of(at)
@@ -230,7 +230,7 @@ def _gram(
 def _gram_by_blocks(
     chunks: list[slice], rows_of: Callable[[slice], np.ndarray], shape: tuple[int, int, int]
 ) -> np.ndarray:
-    """The same; of the rows that do not fit the last ones are made again for every block."""
+    """The same, holding at most `ROW_BYTES` of rows; those that do not fit are made again for every block."""
     k, n_variants, n_samples = shape
     gram = np.empty((k, n_variants, k, n_variants), np.float32)
     held: dict[int, np.ndarray] = {}
