@@ -7,6 +7,7 @@ from scipy.stats import norm
 from finemap_windows import OneNull, common, reader, trait, window
 from haplolens.deconvolve.inference import Deconvolver
 from haplolens.finemap.finemap import fine_map_region
+from haplolens.finemap.genotype_tiles import GenotypeTiles
 from haplolens.finemap.posterior import Refined
 from haplolens.finemap.priors import NOTHING_LEARNED
 from haplolens.finemap.ranking import count_posterior
@@ -26,7 +27,7 @@ def _fit(cohort, y, refine, max_variants=2000):
     region = region_of(cohort, np.arange(cohort.n_variants), max_variants)
     r = np.corrcoef(np.vstack([y, cohort.genotypes.read(slice(None))]))[0, 1:]
     p = norm.sf(np.abs(r) * np.sqrt(len(y)))
-    return fit_region(region, reader(cohort, y), p, NOTHING_LEARNED, FitOptions(refine=refine))
+    return fit_region(region, GenotypeTiles(reader(cohort, y), FitOptions(refine=refine)), p, NOTHING_LEARNED)
 
 
 def spread_thin(columns, trait, found, learned, expected_causes):

@@ -3,21 +3,17 @@ import pytest
 from scipy.stats import norm
 
 from finemap_windows import common, reader, trait, window
+from haplolens.finemap.genotype_tiles import GenotypeTiles, read
 from haplolens.finemap.priors import NOTHING_LEARNED
-from haplolens.finemap.region_fit import FitOptions, fit_region, read
+from haplolens.finemap.region_fit import FitOptions, fit_region
 from haplolens.finemap.regions import region_of
 
 
 def _fit(cohort, y, max_variants=2000, **options):
     region = region_of(cohort, np.arange(cohort.n_variants), max_variants)
     r = np.corrcoef(np.vstack([y, cohort.genotypes.read(slice(None))]))[0, 1:]
-    return fit_region(
-        region,
-        reader(cohort, y),
-        norm.sf(np.abs(r) * np.sqrt(len(y))),
-        NOTHING_LEARNED,
-        FitOptions(**options),
-    )
+    tiles = GenotypeTiles(reader(cohort, y), FitOptions(**options))
+    return fit_region(region, tiles, norm.sf(np.abs(r) * np.sqrt(len(y))), NOTHING_LEARNED)
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +55,11 @@ def test_fit_region__data_at_hand_change_nothing(planted):
     region, one = region_of(cohort, np.arange(160)), reader(cohort, y)
     options = FitOptions()
     data = read(one, one.null.y, options)
-    fresh = fit_region(region, one, np.ones(160), NOTHING_LEARNED, options)
-    np.testing.assert_array_equal(
-        fresh.pip, fit_region(region, one, np.ones(160), NOTHING_LEARNED, options, data).pip
+    fresh, again = (
+        fit_region(region, GenotypeTiles(one, options, at_hand), np.ones(160), NOTHING_LEARNED)
+        for at_hand in (None, data)
     )
+    np.testing.assert_array_equal(fresh.pip, again.pip)
 
 
 def test_fit_region__noise_has_no_sets_and_a_small_posterior():

@@ -19,9 +19,10 @@ from haplolens.data.genotypes import ENCODINGS, ArrayGenotypes
 from haplolens.data.harmonise import Harmonised, harmonise
 from haplolens.data.schema import ASSOCIATION_COLUMNS, SAMPLE_COLUMNS, chrom_order
 from haplolens.errors import ConfigError, InputError
+from haplolens.finemap.ld_source import Ld
 from haplolens.finemap.ranking import prioritise
 from haplolens.finemap.regions import Region, named_regions, region_of
-from haplolens.finemap.score_map import Ld, ScoreMapping, fine_map_scores
+from haplolens.finemap.score_map import ScoreMapping, fine_map_scores
 from haplolens.io.builds import check_build
 from haplolens.io.export import write_findings
 from haplolens.io.genotypes import input_files

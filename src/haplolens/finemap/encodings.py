@@ -90,6 +90,14 @@ class EncodedColumns:
         """(V,) bool, variants with at least one column."""
         return np.asarray(self.share.any(axis=(0, 2)))
 
+    def take(self, variants: np.ndarray) -> EncodedColumns:
+        """The columns of (k,) variants alone."""
+        factor = np.ascontiguousarray(self.factor[:, variants])
+        return EncodedColumns(
+            self.gram.take(variants), self.xty.reshape(self.factor.shape)[:, variants].ravel(), factor,
+            self.share[:, variants], self.unresolved[:, variants], self.frequency[variants],
+        )  # fmt: skip
+
 
 def encode(
     indicators: np.ndarray, indicators_y: np.ndarray, moments: IndicatorMoments, n: float

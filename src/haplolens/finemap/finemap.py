@@ -14,12 +14,13 @@ from haplolens.data.blocks import assign_blocks
 from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import ENCODINGS
 from haplolens.finemap.encodings import UNRESOLVED, enough_carriers
+from haplolens.finemap.genotype_tiles import GenotypeTiles, read
 from haplolens.finemap.inflation import quiet_inflation
 from haplolens.finemap.posterior import Refine
 from haplolens.finemap.priors import NOTHING_LEARNED, Learned, learn
 from haplolens.finemap.quiet import quiet_posterior
 from haplolens.finemap.region_data import RegionData, RegionReader, Whitening
-from haplolens.finemap.region_fit import FitOptions, RegionFit, fit_region, read
+from haplolens.finemap.region_fit import FitOptions, RegionFit, fit_region
 from haplolens.finemap.regions import Region, default_region_p, find_regions, region_of
 from haplolens.parallel import Progress, map_ordered
 
@@ -212,7 +213,7 @@ def fine_map_region(
     )
     region = region_of(cohort, columns)
     reader = RegionReader(cohort, model.rows, region.columns, model.chromosome(region.chrom))
-    return fit_region(region, reader, np.ones(len(columns)), learned, options)
+    return fit_region(region, GenotypeTiles(reader, options), np.ones(len(columns)), learned)
 
 
 class _Fitter:
@@ -240,7 +241,8 @@ class _Fitter:
             data = read(reader, null.y, options)
             if sum(one.n_bytes for one in tuple(self.held.values())) + data.n_bytes <= HELD_BYTES:
                 self.held[region.region_id] = data
-        return fit_region(region, reader, self.p_values[region.columns], learned, options, data)
+        tiles = GenotypeTiles(reader, options, data)
+        return fit_region(region, tiles, self.p_values[region.columns], learned)
 
     def lesson(self, region: Region, learned: Learned) -> tuple[np.ndarray, np.ndarray]:
         """(K, 4) evidence and (K,) log Bayes factors of a region's effects."""

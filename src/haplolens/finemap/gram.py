@@ -38,6 +38,10 @@ class Gram(Protocol):
         """(k, k) float64, correlations between some columns."""
         ...
 
+    def take(self, variants: np.ndarray) -> Gram:
+        """X'X of every column of (k,) variants alone."""
+        ...
+
 
 def _product(symmetric: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Symmetric matrix times vector; rows whose coefficient is negligible are not read."""
@@ -55,7 +59,7 @@ class DenseGram:
     Parameters
     ----------
     matrix
-        (P, P) float32 or float64, symmetric, constant diagonal ``scale``.
+        (P, P) float32 or float64, symmetric, constant diagonal ``scale``; one column for each variant.
     scale
         Squared norm of each column (n - 1).
     """
@@ -75,6 +79,10 @@ class DenseGram:
     def correlation(self, columns: np.ndarray) -> np.ndarray:
         """See `Gram.correlation`."""
         return self.matrix[np.ix_(columns, columns)].astype(np.float64) / self.scale
+
+    def take(self, variants: np.ndarray) -> DenseGram:
+        """See `Gram.take`; there is one column a variant."""
+        return DenseGram(self.matrix[np.ix_(variants, variants)], self.scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,3 +131,9 @@ class EncodedGram:
         for a, b in np.ndindex(2, 2):
             out += quarters[a, :, b] * np.outer(weight[:, a], weight[:, b])
         return out / self.scale
+
+    def take(self, variants: np.ndarray) -> EncodedGram:
+        """See `Gram.take`."""
+        rows = np.concatenate([variants, self.factor.shape[1] + variants])
+        factor = np.ascontiguousarray(self.factor[:, variants])
+        return EncodedGram(self.indicators[np.ix_(rows, rows)], self.weights, factor, self.scale)

@@ -137,6 +137,23 @@ def check_ld(z: np.ndarray, correlation: np.ndarray, n: float, panel: int | None
     return Mismatch(s, expected, switched, log_lr, contradicted, VERDICTS[level])
 
 
+def worst_of(parts: list[tuple[np.ndarray, Mismatch]]) -> Mismatch:
+    """What overlapping tiles say together: each with the positions that its own stand for.
+
+    The verdict and s are those of the worst tile; a variant counts once.
+    """
+    _, worst = max(parts, key=lambda part: (VERDICTS.index(part[1].verdict), part[1].s - part[1].expected))
+    ratio: dict[int, float] = {}
+    for tile, one in parts:
+        for at, log_lr in zip(tile[one.switched].tolist(), one.log_lr.tolist(), strict=True):
+            ratio[at] = max(log_lr, ratio.get(at, -np.inf))
+    switched = sorted(ratio, key=lambda at: -ratio[at])
+    return Mismatch(
+        worst.s, worst.expected, np.array(switched, int), np.array([ratio[at] for at in switched]),
+        np.unique(np.concatenate([tile[one.contradicted] for tile, one in parts])), worst.verdict,
+    )  # fmt: skip
+
+
 def bounded(z: np.ndarray, n: float) -> np.ndarray:
     """z-scores as if the variance that the variant explains were still in the residual: never beyond sqrt(n - 1)."""
     return z * np.sqrt((n - 1.0) / (z**2 + n - 2.0))

@@ -8,14 +8,14 @@ claimed twice.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
-from haplolens.data.genotypes import ENCODING_WEIGHTS
 from haplolens.finemap.credible import TEMPER, CredibleSet, credible_sets
 from haplolens.finemap.posterior import EXPECTED_CAUSES, Refine, Refined, VariantPosterior, fit_variants
 from haplolens.finemap.priors import Learned
-from haplolens.finemap.region_data import RegionData, RegionReader, read_region
+from haplolens.finemap.region_data import RegionData
 from haplolens.finemap.regions import Region, owners
 
 LD_VARIANTS = 200
@@ -61,6 +61,18 @@ class FitOptions:
         if self.causes_per_variant is None:
             return min(EXPECTED_CAUSES, CAUSES_PER_VARIANT * n_variants)
         return self.causes_per_variant * n_variants
+
+
+class Tiles(Protocol):
+    """Where a region's columns and trait come from: genotypes, or scores and somebody's LD."""
+
+    def read(self, tile: np.ndarray) -> tuple[RegionData, FitOptions]:
+        """Columns and trait of (V_t,) positions of the region, less what was taken out, and how they are fitted."""
+        ...
+
+    def take_out(self, tile: np.ndarray, data: RegionData, coefficient: np.ndarray) -> None:
+        """Take effects out of the trait: (P,) of the columns that `read` gave for the tile."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,55 +158,41 @@ class _TileFit:
     ld: np.ndarray
 
 
-def fit_region(
-    region: Region,
-    reader: RegionReader,
-    p_values: np.ndarray,
-    learned: Learned,
-    options: FitOptions,
-    data: RegionData | None = None,
-) -> RegionFit:
+def fit_region(region: Region, tiles: Tiles, p_values: np.ndarray, learned: Learned) -> RegionFit:
     """Fine-map one region.
 
     Parameters
     ----------
     region
         Which blocks.
-    reader
-        Reads its variants.
+    tiles
+        Its columns and trait (`genotype_tiles.GenotypeTiles`, `score_tiles.ScoreTiles`).
     p_values
         (V,) of the scan; tiles are fitted in the order of their smallest.
     learned
         What other regions have taught.
-    options
-        See `FitOptions`.
-    data
-        What `read` made of an untiled region, if it is at hand.
     """
-    owner, y = owners(region), reader.null.y
+    owner, many = owners(region), len(region.tiles) > 1
     strongest = [np.nanmin(np.append(p_values[owner == t], 1.0)) for t in range(len(region.tiles))]
     fitted: list[_TileFit] = []
     settled: list[int] = []
     for t in np.argsort(strongest, kind="stable").tolist():
         tile = region.tiles[t]
-        part = replace(reader, columns=region.columns[tile])
-        here = data if data is not None and len(region.tiles) == 1 else read(part, y, options)
+        here, options = tiles.read(tile)
         expected = options.expected_causes(len(region.columns)) * len(tile) / len(region.columns)
         settled.append(t)
         own, claimable = owner[tile] == t, np.isin(owner[tile], settled)
         one = _fit_tile(tile, own, claimable, here, learned, options, expected)
         fitted.append(one)
-        if len(region.tiles) > 1 and one.mine.any():
-            y = y - _explained(part, here, one.found.coefficient[one.mine].sum(axis=0))
+        if many and one.mine.any():
+            tiles.take_out(tile, here, one.found.coefficient[one.mine].sum(axis=0))
     return _stitch(region, fitted)
 
 
-def read(reader: RegionReader, y: np.ndarray, options: FitOptions) -> RegionData:
-    """Gram matrix and trait of a region or tile."""
-    return read_region(
-        reader, y, additive_only=options.additive_only, residual_variance=options.residual_variance,
-        inflation=options.inflation,
-    )  # fmt: skip
+def heavy_variants(coefficient: np.ndarray, n_variants: int) -> np.ndarray:
+    """Positions of the variants that carry an effect: (P,) coefficients, `n_variants` columns of each encoding."""
+    weight = np.abs(coefficient).reshape(-1, n_variants).max(axis=0)
+    return np.flatnonzero(weight > NEGLIGIBLE * weight.max())
 
 
 def _fit_tile(
@@ -240,18 +238,6 @@ def _nearest(lead: int, n_variants: int) -> np.ndarray:
     """Positions of the `LD_VARIANTS` variants around the lead."""
     start = max(0, min(lead - LD_VARIANTS // 2, n_variants - LD_VARIANTS))
     return np.arange(start, min(start + LD_VARIANTS, n_variants))
-
-
-def _explained(reader: RegionReader, data: RegionData, coefficient: np.ndarray) -> np.ndarray:
-    """(n,) part of the whitened trait that some effects explain."""
-    columns, n_variants = data.columns, len(reader.columns)
-    scaled = coefficient.reshape(-1, n_variants) * columns.factor  # (E, V)
-    weight = np.abs(coefficient).reshape(-1, n_variants).max(axis=0)
-    heavy = np.flatnonzero(weight > NEGLIGIBLE * weight.max())
-    part = ENCODING_WEIGHTS[: len(scaled)].T @ scaled[:, heavy]  # (2, k) by indicator
-    rows = reader.indicators(heavy)  # (2, k, n)
-    drawn = np.tensordot(part, rows, axes=2)[None]  # (1, n)
-    return reader.null.project(drawn)[0] * data.unit
 
 
 def _stitch(region: Region, fitted: list[_TileFit]) -> RegionFit:

@@ -9,69 +9,22 @@ import numpy as np
 import pandas as pd
 
 from haplolens.data.blocks import assign_blocks
-from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import ENCODINGS
-from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns, IndicatorMoments, enough_carriers
+from haplolens.finemap.encodings import UNRESOLVED, enough_carriers
 from haplolens.finemap.finemap import HELD_BYTES, ROUNDS, FineMapping
 from haplolens.finemap.inflation import quiet_inflation
-from haplolens.finemap.mismatch import Mismatch, check_ld
+from haplolens.finemap.ld_source import Ld
+from haplolens.finemap.mismatch import Mismatch
 from haplolens.finemap.posterior import Refine
 from haplolens.finemap.priors import FLAT, NOTHING_LEARNED, Learned, learn
 from haplolens.finemap.quiet import quiet_posterior
-from haplolens.finemap.region_data import RegionData, RegionReader, read_panel
 from haplolens.finemap.region_fit import FitOptions, RegionFit, fit_region
-from haplolens.finemap.regions import MAX_VARIANTS, Region, default_region_p, find_regions, region_of
-from haplolens.finemap.summary import (
-    UNKNOWN_PANEL,
-    columns_from_correlation,
-    columns_from_scores,
-    shrink_of_panel,
-    trait_of_scores,
-    within_study,
-)
+from haplolens.finemap.regions import Region, default_region_p, find_regions
+from haplolens.finemap.score_tiles import Scores, ScoreTiles
 from haplolens.parallel import Progress, map_ordered
-
-CUT = "cut out of a larger region: a cause at the cut may be claimed on both sides"
 
 ALONE = "one effect was fitted, which asks nothing of the LD"
 """With LD of another population, further effects were mostly mistakes (docs/methods.md)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Ld:
-    """Where the LD of summary statistics comes from.
-
-    Parameters
-    ----------
-    cohort
-        The variants, and the people of the panel (nobody, where LD is a matrix).
-    matrix
-        (V, V) correlations of the same variants, or None: those of the panel.
-    in_sample
-        The people are those of the study.
-    people
-        How many they are, where a matrix does not say: None is not known.
-    shrink
-        Share taken off the correlations; None by the size of the panel.
-    """
-
-    cohort: Cohort
-    matrix: np.ndarray | None = None
-    in_sample: bool = False
-    people: int | None = None
-    shrink: float | None = None
-
-    @property
-    def panel(self) -> int | None:
-        """People of the reference panel; None where they are the study's own."""
-        if self.in_sample:
-            return None
-        return self.cohort.n_samples if self.matrix is None else (self.people or UNKNOWN_PANEL)
-
-    @property
-    def share_off(self) -> float:
-        """Share taken off the correlations between variants."""
-        return shrink_of_panel(self.panel) if self.shrink is None else self.shrink
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +69,7 @@ def fine_map_scores(
     ld
         LD of the same variants.
     coverage, n_effects, region_p, regions, refine, threads, progress
-        As for `finemap.fine_map`. Regions of more than 2,000 variants are cut there, and each piece is fitted alone.
+        As for `finemap.fine_map`.
     additive_only
         Additive scores alone, every effect of SuSiE kept, no correction for inflation.
     keep_outliers
@@ -128,8 +81,6 @@ def fine_map_scores(
     z, se = _scores(association, additive_only)
     if regions is None:
         regions = find_regions(association, blocks, ld.cohort, p=threshold)
-    whole, regions = regions, [piece for region in regions for piece in _pieces(region, ld)]
-    cut = {piece.region_id for piece in regions} - {region.region_id for region in whole}
     block_of = assign_blocks(ld.cohort.variants, blocks)
     quiet_z = _quiet_scores(z, association, ld, regions)
     inflation = 1.0 if additive_only else quiet_inflation(quiet_z[:, 0], block_of)
@@ -141,7 +92,10 @@ def fine_map_scores(
         inflation=inflation,
         refine=None if additive_only else refine,
     )
-    fitter = _Fitter(ld, z, se, association, options, keep_outliers)
+    frequency = np.nan_to_num(association["a1_freq"].to_numpy(float), nan=0.5)
+    scores = Scores(z, se, association["n"].to_numpy(float), frequency)
+    p_values = association["p_any_encoding"].to_numpy(float)
+    fitter = _Fitter(ld, scores, p_values, options, keep_outliers)
     learned = _learn(fitter, regions, threads)
     pip, mode, causes = _quiet(quiet_z / np.sqrt(inflation), association, block_of, learned.encoding_prior)
     if quiet_parts := int(np.isfinite(quiet_z).any(axis=1).sum()):
@@ -151,8 +105,6 @@ def fine_map_scores(
     mismatches: list[Mismatch] = []
     pip_susie, refined = pip.copy(), np.zeros(len(pip), bool)
     for fit, mismatch in map_ordered(partial(fitter.fit, learned=learned), regions, threads):
-        if fit.region_id in cut:
-            fit = replace(fit, note="; ".join(filter(None, (fit.note, CUT))))
         fits.append(fit)
         mismatches.append(mismatch)
         at = fit.region.columns
@@ -165,90 +117,33 @@ def fine_map_scores(
     return ScoreMapping(mapping, mismatches)
 
 
-@dataclass(frozen=True, eq=False)
-class _Prepared:
-    """A region's columns and trait, and whether scores and LD belong together."""
-
-    data: RegionData
-    mismatch: Mismatch
-
-
 class _Fitter:
     """Fits a region; holds Gram matrices between rounds while they fit into `HELD_BYTES`."""
 
     def __init__(
-        self,
-        ld: Ld,
-        z: np.ndarray,
-        se: np.ndarray,
-        association: pd.DataFrame,
-        options: FitOptions,
-        keep_outliers: bool,
+        self, ld: Ld, scores: Scores, p_values: np.ndarray, options: FitOptions, keep_outliers: bool
     ) -> None:
-        self.ld, self.z, self.se, self.options, self.keep_outliers = ld, z, se, options, keep_outliers
-        self.n = association["n"].to_numpy(float)
-        self.frequency = np.nan_to_num(association["a1_freq"].to_numpy(float), nan=0.5)
-        self.held: dict[str, _Prepared] = {}
+        self.ld, self.scores, self.p_values, self.options = ld, scores, p_values, options
+        self.keep_outliers = keep_outliers
+        self.held: dict[str, ScoreTiles] = {}
 
     def fit(self, region: Region, learned: Learned, *, teaching: bool = False) -> tuple[RegionFit, Mismatch]:
         """The region's posterior, its note, and what was said of its LD; SuSiE alone teaches."""
-        ready = self._prepare(region)
-        options = replace(self.options, refine=None) if teaching else self.options
-        if ready.mismatch.verdict != "consistent":
-            options = replace(options, n_effects=1, refine=None)
-        reader = RegionReader(self.ld.cohort, np.arange(0), region.columns, _NoTrait())
-        fit = fit_region(region, reader, np.ones(len(region.columns)), learned, options, ready.data)
-        notes = [text for text in (self._said(region, ready.mismatch), fit.note) if text]
-        return replace(fit, note="; ".join(notes)), ready.mismatch
+        tiles = self.held.get(region.region_id)
+        if tiles is None:
+            tiles = ScoreTiles(self.ld, self.scores, region.columns, keep_outliers=self.keep_outliers)
+        tiles.begin(replace(self.options, refine=None) if teaching else self.options)
+        fit = fit_region(region, tiles, self.p_values[region.columns], learned)
+        if sum(one.n_bytes for one in tuple(self.held.values())) + tiles.n_bytes <= HELD_BYTES:
+            self.held[region.region_id] = tiles
+        mismatch = tiles.mismatch
+        notes = [text for text in (self._said(region, mismatch), fit.note) if text]
+        return replace(fit, note="; ".join(notes)), mismatch
 
     def lesson(self, region: Region, learned: Learned) -> tuple[np.ndarray, np.ndarray]:
         """(K, 4) evidence and (K,) log Bayes factors of a region's effects."""
         fit, _ = self.fit(region, learned, teaching=True)
         return fit.evidence, fit.lbf
-
-    def _prepare(self, region: Region) -> _Prepared:
-        ready = self.held.get(region.region_id)
-        if ready is None:
-            ready = self._read(region.columns)
-            if sum(one.data.n_bytes for one in tuple(self.held.values())) + ready.data.n_bytes <= HELD_BYTES:
-                self.held[region.region_id] = ready
-        return ready
-
-    def _read(self, at: np.ndarray) -> _Prepared:
-        """LD of a region; the check; and the columns without the scores that failed it."""
-        z, se = self.z[at].T.copy(), self.se[at].T  # (E, V)
-        n = float(np.median(self.n[at]))
-        gram, moments = self._gram(at)
-        correlation = _correlation(gram, moments)
-        mismatch = _check(z[0], correlation, n, self.ld.panel)
-        if not self.keep_outliers:
-            z[:, mismatch.switched] = np.nan
-        shrink = self.ld.share_off if self.ld.in_sample else max(self.ld.share_off, mismatch.s)
-        how = {"shrink": shrink, "inflation": self.options.inflation}
-        if moments is None or len(z) == 1:
-            columns = columns_from_correlation(z[0], n, correlation, self.frequency[at], **how)
-        else:
-            within = None if self.ld.in_sample else within_study(z, se, n)
-            columns = columns_from_scores(z, n, gram, moments, within=within, **how)
-        trait = trait_of_scores(
-            n,
-            panel=self.ld.panel,
-            inflation=self.options.inflation,
-            binary=self.options.residual_variance is not None,
-        )
-        return _Prepared(RegionData(self._told(columns), trait, 1.0), mismatch)
-
-    def _gram(self, at: np.ndarray) -> tuple[np.ndarray, IndicatorMoments | None]:
-        """Gram matrix of the indicators (or of ALT copies, if that is all there are scores of), or a correlation."""
-        if self.ld.matrix is not None:
-            return self.ld.matrix[np.ix_(at, at)], None
-        return read_panel(self.ld.cohort, at, additive_only=self.z.shape[1] == 1)
-
-    def _told(self, columns: EncodedColumns) -> EncodedColumns:
-        """With additive scores alone nobody knows how a variant acts."""
-        if self.options.additive_only or len(columns.factor) > 1:
-            return columns
-        return replace(columns, unresolved=np.asarray(columns.share.any(axis=2)))
 
     def _said(self, region: Region, mismatch: Mismatch) -> str:
         """What a reader must know of the region's LD."""
@@ -261,43 +156,6 @@ class _Fitter:
                 + (", ..." if len(ids) > 5 else "")
             )
         return "; ".join(said)
-
-
-class _NoTrait:
-    """Stands where a null model would: there is no trait but its scores."""
-
-    y = np.zeros(0)
-    df = 1
-    plain = True
-
-    @staticmethod
-    def project(rows: np.ndarray) -> np.ndarray:
-        return rows
-
-
-def _check(z: np.ndarray, correlation: np.ndarray, n: float, panel: int | None) -> Mismatch:
-    """`check_ld` of the variants that have a score and vary."""
-    known = np.flatnonzero(~np.isnan(z) & (np.diagonal(correlation) > 0))
-    if len(known) < 2:
-        nothing = np.empty(0, int)
-        return Mismatch(0.0, 0.0, nothing, np.empty(0), nothing, "consistent")
-    found = check_ld(z[known], correlation[np.ix_(known, known)], n, panel)
-    return replace(found, switched=known[found.switched], contradicted=known[found.contradicted])
-
-
-def _correlation(gram: np.ndarray, moments: IndicatorMoments | None) -> np.ndarray:
-    """(V, V) between copies of ALT; a variant that does not vary has a row of zeros."""
-    if moments is None:
-        return gram
-    v = len(moments.total)
-    if len(gram) == 2 * v:
-        mixed = gram[:v, v:]
-        gram = gram[:v, :v] + 2.0 * (mixed + mixed.T) + 4.0 * gram[v:, v:]
-    norm = np.sqrt(np.diagonal(gram).astype(np.float64))
-    unit = np.divide(1.0, norm, where=norm > 0, out=np.zeros_like(norm))
-    correlation = gram * np.outer(unit, unit)
-    np.fill_diagonal(correlation, (norm > 0).astype(float))
-    return correlation
 
 
 def _scores(association: pd.DataFrame, additive_only: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -343,14 +201,6 @@ def _learn(fitter: _Fitter, regions: list[Region], threads: int) -> Learned:
         seen = map_ordered(partial(fitter.lesson, learned=learned), regions, threads)
         evidence, lbf = zip(*seen, (np.empty((0, 4)), np.empty(0)), strict=True)
         learned = learn(np.concatenate(evidence), np.concatenate(lbf))
-        if fitter.z.shape[1] == 1:
+        if fitter.scores.z.shape[1] == 1:
             return replace(learned, encoding_prior=FLAT)
     return learned
-
-
-def _pieces(region: Region, ld: Ld) -> list[Region]:
-    """The region, cut where it is too large for one fit."""
-    n_pieces = -(-len(region.columns) // MAX_VARIANTS)
-    if n_pieces == 1:
-        return [region]
-    return [region_of(ld.cohort, part) for part in np.array_split(region.columns, n_pieces)]
