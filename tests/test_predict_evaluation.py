@@ -11,8 +11,9 @@ from cohorts_of_predictors import trait_cohort
 from haplolens.data.simulate import simulate_cohort
 from haplolens.errors import InputError
 from haplolens.predict.cross_validate import cross_validate
-from haplolens.predict.evaluation import evaluate
+from haplolens.predict.evaluation import evaluate, inner_scores
 from haplolens.predict.fit import fit
+from haplolens.predict.prepare import Data
 from haplolens.predict.recipe import Recipe
 
 
@@ -32,6 +33,21 @@ def test_the_floor_predicts_nothing_and_nothing_the_wrong_way_round():
         scores = found.scores().set_index("metric")["value"]
         assert scores["r"] == 0.0
         assert scores["r2"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_inner_scores__are_told_as_those_of_outer_folds():
+    cohort = simulate_cohort(200, 11, seed=4)
+    y = np.random.default_rng(0).normal(5.0, 2.0, 200)
+    floor = fit(_with(cohort, y), "y", recipe="covariates", seed=7)
+    scores = _inner(floor, _with(cohort, y), seed=7)
+    assert scores["r"] == 0.0
+    assert scores["r2"] == pytest.approx(0.0, abs=1e-9)
+    rare = _with(cohort, (y > np.quantile(y, 0.85)).astype(float))
+    assert _inner(fit(rare, "y", recipe="covariates", seed=7), rare, seed=7)["f1"] > 0.2
+
+
+def _inner(fitted, cohort, seed):
+    return {row["metric"]: row["value"] for row in inner_scores(fitted, Data.of(cohort, "y"), seed=seed)}
 
 
 def _with(cohort, y):

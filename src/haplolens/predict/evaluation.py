@@ -173,14 +173,30 @@ def summary_of(found: CrossValidation) -> dict[str, Any]:
 
 
 def inner_scores(fitted: Any, data: Data, *, seed: int = 0) -> list[dict[str, Any]]:
-    """``model metric value low high`` of a fit's own inner folds, of each of its traits."""
+    """``model metric value low high`` of a fit's own inner folds, of each of its traits.
+
+    Told as `CrossValidation.scores` does: from the mean of each fold's training samples, families drawn whole, a case
+    called from the fit's own threshold on. ``seed`` is that of the fit, whose folds are drawn again.
+    """
     raw = fitted.model.out_of_fold
     guess = fitted.on_scale(raw).reshape(len(raw), -1)
+    train = fitted.preparation.of(data, data.rows)
+    of_fold = train.inner_folds(fitted.recipe.folds, seed)
+    groups, threshold = train.groups, fitted.about.get("threshold", 0.5)
     rows = []
     for name, y, said in zip(fitted.traits, data.y[data.rows].T, guess.T, strict=True):
         label = fitted.recipe.label + (f" ({name})" if len(fitted.traits) > 1 else "")
+        centre = np.zeros(len(y))
+        if not fitted.binary:
+            for fit_rows, held_rows in of_fold:
+                centre[held_rows] = np.nanmean(y[fit_rows])
         known = np.isfinite(y)
-        for metric, told in score(y[known], said[known], binary=fitted.binary, seed=seed).items():
+        said = np.where(np.abs(said - centre) > 1e-9 * np.nanstd(y), said - centre, 0.0)  # a mean, up to rounding
+        scored = score(
+            (y - centre)[known], said[known], binary=fitted.binary, seed=seed, centre=0.0,
+            groups=None if groups is None else groups[known], threshold=threshold,
+        )  # fmt: skip
+        for metric, told in scored.items():
             rows.append({"model": label, "metric": metric} | told._asdict())
     return records(pd.DataFrame(rows))
 
