@@ -86,6 +86,20 @@ def test_polygenic__background_is_outside_of_the_window():
     assert set(w.cohort.variants["chrom"].iloc[w.typed]) == {"1"}
 
 
+def test_coalescent_elsewhere__is_the_same_people_at_other_places():
+    world = {"source": "coalescent", "first_seed": 40, "loci": 2, "samples": 23, "window": 20}
+    near, far = coalescent_loci(world), coalescent_loci(world | {"elsewhere": True})
+    for one, other in zip(near, far, strict=True):
+        np.testing.assert_array_equal(
+            one.cohort.genotypes.read(slice(None)), other.cohort.genotypes.read(slice(None))
+        )
+        assert one.elsewhere is None
+        assert other.elsewhere.n_samples == 23
+        assert not set(other.elsewhere.chroms) & set(other.cohort.chroms)
+    calls = [one.elsewhere.genotypes.read(slice(0, 50)) for one in far]
+    assert (calls[0] != calls[1]).any()
+
+
 @pytest.mark.parametrize("additive_only", [True, False])
 def test_evidence__is_what_a_region_reads(additive_only):
     window = cut_windows(_loci(n_samples=211), PLAN, seed=5)[1]
@@ -158,6 +172,7 @@ def test_suites__every_one_is_whole_and_none_uses_a_seed_of_training():
         "equal",
         "epistasis",
         "polygenic",
+        "polygenic_genome",
         "small_n",
         "large_n",
     }

@@ -14,7 +14,7 @@ import pandas as pd
 
 from haplolens.association.mixed import LocoKinships
 from haplolens.bench.kinship_rotation import Rotation
-from haplolens.bench.windows import Locus, in_memory, minor_frequency
+from haplolens.bench.windows import BACKGROUND, Locus, in_memory, minor_frequency
 from haplolens.data.cohort import Cohort
 from haplolens.data.resample import resample_haplotypes
 from haplolens.data.simulate import simulate_cohort
@@ -24,6 +24,8 @@ from haplolens.io.genotypes import read_genotypes
 
 HOTSPOT_GAP = 300
 """Variants around a coalescent window of 256, so that there is room for it and for a background."""
+ELSEWHERE = 500_000
+"""Added to the seed of a coalescent locus: the same people's other chromosomes."""
 
 
 @cache
@@ -73,7 +75,14 @@ class Worlds:
             cohort = cohort[np.arange(n), :]
         of = locus_of_variants(self.data / sources()["human_loci"]["loci"], cohort)
         names = self.loci or list(dict.fromkeys(of))[-sources()["human_loci"]["test_loci"] :]
-        return [Locus(f"human {name}", in_memory(cohort[:, np.flatnonzero(of == name)])) for name in names]
+        found = [Locus(f"human {name}", in_memory(cohort[:, np.flatnonzero(of == name)])) for name in names]
+        if not world.get("elsewhere"):
+            return found
+        chrom, test = cohort.variants["chrom"].to_numpy(), np.isin(of, names)
+        return [
+            replace(one, elsewhere=cohort[:, np.flatnonzero(test & (chrom != one.cohort.chroms[0]))])
+            for one in found
+        ]
 
     def _held_out(self, source: str) -> Cohort:
         """Variants of a file that training never opens, in memory."""
@@ -133,7 +142,12 @@ def coalescent_loci(world: dict) -> list[Locus]:
         panel = made[np.arange(n, made.n_samples), :] if n_panel else None
         if bottleneck is not None and panel is not None:
             panel = resample_haplotypes(panel, n_panel, seed=seed)
-        found.append(Locus(f"coalescent {seed}", made[np.arange(n), :], panel=panel))
+        others = None
+        if world.get("elsewhere"):
+            others = simulate_cohort(
+                n, BACKGROUND, chroms=[str(c) for c in range(11, 21)], seed=seed + ELSEWHERE
+            )
+        found.append(Locus(f"coalescent {seed}", made[np.arange(n), :], panel=panel, elsewhere=others))
     return found
 
 

@@ -191,7 +191,9 @@ def inner_scores(fitted: Any, data: Data, *, seed: int = 0) -> list[dict[str, An
             for fit_rows, held_rows in of_fold:
                 centre[held_rows] = np.nanmean(y[fit_rows])
         known = np.isfinite(y)
-        said = np.where(np.abs(said - centre) > 1e-9 * np.nanstd(y), said - centre, 0.0)  # a mean, up to rounding
+        said = np.where(
+            np.abs(said - centre) > 1e-9 * np.nanstd(y), said - centre, 0.0
+        )  # a mean, up to rounding
         scored = score(
             (y - centre)[known], said[known], binary=fitted.binary, seed=seed, centre=0.0,
             groups=None if groups is None else groups[known], threshold=threshold,
