@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from haplolens.limits import check_limits
 from haplolens.loading import Loaded, load
 from haplolens.parallel import available_threads
 from haplolens.predict.card import FLOOR
-from haplolens.predict.cross_validate import CrossValidation, cross_validate
+from haplolens.predict.cross_validate import INSIDE, CrossValidation, cross_validate
 from haplolens.predict.evaluation import (
     LINEAR,
     as_state,
@@ -31,16 +32,19 @@ from haplolens.predict.evaluation import (
     paired_table,
     records,
     reference_of,
+    renamed,
     share_of_steps,
 )
 from haplolens.predict.groups import read_groups
-from haplolens.predict.models import build
+from haplolens.predict.models import CARDS, build
 from haplolens.predict.recipe import Recipe
 from haplolens.progress import Reporter
 from haplolens.report.comparison import write_comparison
 
 PathLike = str | Path
 LIBRARIES = ("haplolens", "numpy", "scipy", "scikit-learn")
+BUILT_ON_LINEAR = ("pairs", "residual")
+"""Models that tell the best linear model's predictions beside their own."""
 
 
 def compare_models(
@@ -78,7 +82,7 @@ def compare_models(
     out
         Results folder: ``scores.tsv folds.tsv predictions.tsv paired.tsv intervals.tsv compare.html``.
     models
-        Names, or recipes.
+        Names, or recipes. `covariates` is always among them, and `linear` where no linear model would be.
     folds, repeats
         Outer folds, and how often they are drawn anew.
     families
@@ -101,14 +105,10 @@ def compare_models(
         By trait ``folder metric reference scores paired intervals steps``.
     """
     check_limits({"threads": threads, "seed": seed})
-    recipes = [
-        Recipe(name, encoding, normalisation, filter, pcs, inner, leaky=leaky)
-        if isinstance(name, str)
-        else name
-        for name in models
-    ]
-    if not recipes:
+    if not models:
         raise ConfigError("no model is named; give --models linear,residual")
+    shared = Recipe(FLOOR, encoding, normalisation, filter, pcs, inner, leaky=leaky)
+    recipes = [replace(shared, model=one) if isinstance(one, str) else one for one in _with_baselines(models)]
     for recipe in recipes:
         build(recipe.model, **recipe.options)
     if folds < 2 or repeats < 1:
@@ -168,7 +168,7 @@ def _all_models(
             how["reporter"].note(f"{trait}: {recipe.label}")
             return as_state(cross_validate(cohort, trait, models=[recipe], **how))
 
-        found = from_state(checkpoint.step(f"{trait}/{place}", compute))
+        found = renamed(from_state(checkpoint.step(f"{trait}/{place}", compute)), _short(recipes, recipe))
         parts.append(found)
         alone = only(found, found.models[:1])
         asked = alone if asked is None else join(asked, alone)
@@ -176,6 +176,34 @@ def _all_models(
     for found in parts:
         asked = join(asked, found)
     return asked
+
+
+def _with_baselines(models: Sequence[str | Recipe]) -> list[str | Recipe]:
+    """The models, beside what they are measured by."""
+    names = [one if isinstance(one, str) else one.model for one in models]
+    linear = [name for name, card in CARDS.items() if card.linear and name != FLOOR]
+    beside = [] if {*linear, *BUILT_ON_LINEAR} & set(names) else [LINEAR]
+    return [*([] if FLOOR in names else [FLOOR]), *models, *beside]
+
+
+def _short(recipes: Sequence[Recipe], recipe: Recipe) -> dict[str, str]:
+    """Bare names for a recipe's label and its parts, where all recipes differ by the model alone."""
+    if any(replace(one, model=recipe.model) != recipe for one in recipes) or recipe.options:
+        return {}
+    inside = {f"{name}{INSIDE}{recipe.label}": name for name in CARDS}
+    return {recipe.label: recipe.model} | inside
+
+
+def _shared_words(recipes: Sequence[dict]) -> str:
+    """What all recipes have that is not the default."""
+    plain = Recipe(FLOOR).as_dict()
+    return ", ".join(
+        f"{name} {value}"
+        for name, value in recipes[0].items()
+        if name in ("encoding", "normalisation", "filter", "pcs")
+        and value != plain[name]
+        and all(one[name] == value for one in recipes)
+    )
 
 
 def _write_comparison(
@@ -195,14 +223,13 @@ def _write_comparison(
     words = [
         f"{n:,} samples, {loaded.cohort.n_variants:,} variants{families}; {settled['folds']} folds, "
         f"{settled['repeats']} time(s), seed {settled['seed']}.{left}",
-        "Everything that is fitted (frequencies, scaling, filters, penalties, early stopping, calibration) was fitted "
-        "on the training samples of each fold.",
+        "Leaky on purpose: filter and scaling saw the test samples. These figures are worthless."
+        if any(recipe["leaky"] for recipe in settled["models"])
+        else "Everything that is fitted (frequencies, scaling, filters, penalties, early stopping, calibration) was "
+        "fitted on the training samples of each fold.",
     ]
-    if any(recipe["leaky"] for recipe in settled["models"]):
-        words = [
-            "Leaky on purpose: filter and scaling saw the test samples. These figures are worthless.",
-            *words,
-        ]
+    if made := _shared_words(settled["models"]):
+        words.append(f"Of every model: {made}.")
     told = {
         "metric": found.metric, "scores": records(scores), "paired": records(paired),
         "intervals": records(found.intervals),

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from haplolens.errors import ConfigError, OutputError
+from haplolens.errors import ConfigError, HaplolensError, OutputError
 from haplolens.io.blockfiles import read_blocks
 from haplolens.io.checkpoint import Checkpoint, State
 from haplolens.io.genotypes import input_files
@@ -103,7 +103,8 @@ def train_model(
     threads, seed, reporter
         Workers; of everything random; where progress is shown.
     resume, force
-        Go on with a training that was stopped; replace an earlier model.
+        Go on with a training that was stopped (where none was, it starts, and a finished model is left alone);
+        replace an earlier model.
 
     Returns
     -------
@@ -131,9 +132,10 @@ def train_model(
     _check_counts(outer=outer, tune=tune)
     reporter, threads = reporter or Reporter(), threads or available_threads()
     out = Path(out)
-    if "," not in trait and trait != "all":
-        check_free(out, force=force or resume)  # before hours of training; again by trait below
     work = _WorkFolder(out, resume=resume)
+    force = force or work.stopped
+    if "," not in trait and trait != "all":
+        check_free(out, force=force)  # before hours of training; again by trait below
     settled = {
         "recipe": recipe.as_dict(), "trait": trait, "covariates": list(covariates), "outer": outer, "tune": tune,
         "families": families, "together": together, "seed": seed,
@@ -151,7 +153,7 @@ def train_model(
         tiled = None if blocks is None else read_blocks(blocks, variants=loaded.cohort.variants)
         jobs = _jobs(loaded.traits, out, together)
         for place in jobs.values():
-            check_free(place, force=force or resume)
+            check_free(place, force=force)
         made = {}
         for names, place in jobs.items():
             task = _Training(
@@ -163,18 +165,19 @@ def train_model(
 
 
 class _WorkFolder:
-    """Finished steps of a training, beside the model; they go when it is done, or could not be."""
+    """Finished steps of a training, beside the model; they go when it is done, or its input is refused."""
 
     def __init__(self, out: Path, *, resume: bool) -> None:
         self.folder = out.with_name(f".{out.name}.haplolens")
         if not resume:
             shutil.rmtree(self.folder, ignore_errors=True)
+        self.stopped = self.folder.exists()
 
     def __enter__(self) -> _WorkFolder:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind is None or not issubclass(kind, KeyboardInterrupt | OutputError):
+        if kind is None or (issubclass(kind, HaplolensError) and not issubclass(kind, OutputError)):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

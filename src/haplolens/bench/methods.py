@@ -245,8 +245,7 @@ def _learned(task: Task) -> Answers:
             started = time.perf_counter()
             refined = refine(data.columns, data.trait, found, task.learned, task.expected_causes)
             spent = fitted + time.perf_counter() - started
-            temper = TEMPER if refined.fallback else 1.0
-            one = _posterior(refined.posterior, data, trait, temper=temper, fallback=bool(refined.fallback))
+            one = _posterior(refined.posterior, data, trait, temper=TEMPER, fallback=bool(refined.fallback))
             answers["deconvolver"].append(_timed(one, spent))
     return answers
 

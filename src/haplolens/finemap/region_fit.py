@@ -212,8 +212,7 @@ def _fit_tile(
     if options.refine is not None:
         refined = options.refine(data.columns, data.trait, plain, learned, expected)
     found = refined.posterior
-    # What a network went over is calibrated already; plain SuSiE is left as susieR has it.
-    temper = 1.0 if options.additive_only or found is not plain else TEMPER
+    temper = 1.0 if options.additive_only else TEMPER  # plain SuSiE is left as susieR has it
     # What an earlier tile claimed is out of the trait, so an effect that leads there now is this tile's to claim.
     mine = claimable[found.alpha.argmax(axis=1)] if len(found.alpha) else np.zeros(0, bool)
     sets = [

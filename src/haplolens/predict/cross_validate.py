@@ -25,6 +25,8 @@ from haplolens.progress import Reporter
 
 KEYS = ("sample_id", "repeat", "fold", "y", "family")
 """Columns of `CrossValidation.predictions` that are no model's."""
+INSIDE = " inside "
+"""Between a part's name and the label of the recipe that it is a part of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +262,7 @@ def _fit(data: Data, fold: Fold, recipe: Recipe, seed: int, source: Fitted | Non
 
 
 def _guesses(fitted: Fitted, data: Data, fold: Fold, label: str) -> dict[str, pd.DataFrame]:
-    """Predictions of a model and of each of its parts for the test samples."""
+    """Predictions of a model and of each of its parts for the test samples; a part of its own name is itself."""
     samples = replace(fitted.preparation.of(data, fold.test), y=None, groups=None)
     whole = fitted.predict_samples(samples)
     wanted = [c for c in whole.columns if c != "log_odds"]
@@ -269,10 +271,11 @@ def _guesses(fitted: Fitted, data: Data, fold: Fold, label: str) -> dict[str, pd
     plain = recipe == Recipe(
         recipe.model, pcs=recipe.pcs, folds=recipe.folds, calibration=recipe.calibration, level=recipe.level
     )
-    for part, raw in fitted.model.parts(
-        samples
-    ).items():  # with options of its own it is not the model of that name
-        name = part if plain or part not in CARDS else f"{part} inside {label}"
+    for part, raw in fitted.model.parts(samples).items():
+        if part == recipe.model and not recipe.options:
+            continue
+        # with options of its own it is not the model of that name
+        name = part if plain or part not in CARDS else f"{part}{INSIDE}{label}"
         guesses[name] = pd.DataFrame({"prediction": fitted.on_scale(raw)})
     return guesses
 
@@ -290,4 +293,5 @@ def _coverage(predictions: pd.DataFrame, models: list[str]) -> pd.DataFrame:
                     "n": len(y),
                 }
             )  # fmt: skip
-    return pd.DataFrame(rows, columns=["model", "coverage", "mean_width", "n"])
+    table = pd.DataFrame(rows, columns=["model", "coverage", "mean_width", "n"])
+    return table.astype({"coverage": float, "mean_width": float, "n": int})

@@ -12,7 +12,7 @@ from haplolens.data.cohort import Cohort
 from haplolens.errors import InputError
 from haplolens.io.checkpoint import State
 from haplolens.predict.card import FLOOR, HEADLINES, Facts
-from haplolens.predict.cross_validate import KEYS, CrossValidation, cross_validate
+from haplolens.predict.cross_validate import INSIDE, KEYS, CrossValidation, cross_validate
 from haplolens.predict.linear import WITH_DOMINANCE
 from haplolens.predict.metrics import score
 from haplolens.predict.models import CARDS
@@ -58,8 +58,8 @@ def join(one: CrossValidation, other: CrossValidation, name: str | None = None) 
     name
         Of the only model of ``other``, instead of its label.
     """
-    if name is not None and other.models[0] != name:
-        other = _renamed(other, other.models[0], name)
+    if name is not None:
+        other = renamed(other, {other.models[0]: name})
     new = [model for model in other.models if model not in one.models]
     predictions = one.predictions.copy()
     for model in new:
@@ -86,23 +86,28 @@ def only(found: CrossValidation, models: Sequence[str]) -> CrossValidation:
     )
 
 
-def _renamed(found: CrossValidation, old: str, new: str) -> CrossValidation:
+def renamed(found: CrossValidation, names: Mapping[str, str]) -> CrossValidation:
+    """The same with other names for some models."""
     return CrossValidation(
-        found.predictions.rename(columns={old: new}),
-        found.folds.replace({"model": {old: new}}),
-        found.intervals.replace({"model": {old: new}}),
-        {new if name == old else name: told for name, told in found.about.items()},
+        found.predictions.rename(columns=dict(names)),
+        found.folds.assign(model=found.folds["model"].replace(names)),
+        found.intervals.assign(model=found.intervals["model"].replace(names)),
+        {names.get(name, name): told for name, told in found.about.items()},
         found.binary,
+        found.fitted,
     )
 
 
 def reference_of(found: CrossValidation) -> str | None:
     """The model that others are compared with: the best linear one, else the linear one with the best headline."""
-    if LINEAR in found.models:
-        return LINEAR
-    linear = [m for m in found.models if m != FLOOR and m in CARDS and CARDS[m].linear]
+    asked = {label: label.split(" ", 1)[0] for label in found.models if INSIDE not in label}
+    linear = [
+        label for label, name in asked.items() if name != FLOOR and name in CARDS and CARDS[name].linear
+    ]
+    if best := [label for label in linear if asked[label] == LINEAR]:
+        return best[0]
     means = found.folds.groupby("model")[found.metric].mean()
-    return max(linear, key=lambda name: means.get(name, -np.inf)) if linear else None
+    return max(linear, key=lambda label: means.get(label, -np.inf)) if linear else None
 
 
 def paired_table(found: CrossValidation, reference: str | None) -> pd.DataFrame:

@@ -10,6 +10,9 @@ from scipy.stats import t as student
 from haplolens.errors import InputError
 from haplolens.predict.metrics import metric_of, resampling_weights
 
+ROUNDING = 1e-6
+"""Differences of a metric below this are those of single precision: two names of one model."""
+
 
 class Paired(NamedTuple):
     """``difference`` (first - second) of a metric, its standard error and interval; ``n`` folds or samples."""
@@ -22,8 +25,8 @@ class Paired(NamedTuple):
 
     @property
     def not_worse(self) -> bool:
-        """Whether the first is no more than one standard error below the second."""
-        return self.difference >= -self.se
+        """Whether the first is no more than one standard error below the second, rounding aside."""
+        return self.difference >= -self.se - ROUNDING
 
 
 class Gain(NamedTuple):

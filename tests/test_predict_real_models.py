@@ -1,0 +1,73 @@
+"""`train` and `compare` with the models as they are: what stand-ins of other tests cannot show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from cohorts_of_predictors import trait_cohort
+from haplolens.comparing import compare_models
+from haplolens.errors import OutputError
+from haplolens.io.pgen import write_store
+from haplolens.training import train_model
+
+N = 113
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("real")
+    cohort = trait_cohort(N, 83)
+    bare = cohort.samples[["sample_id", "family_id", "father", "mother", "sex"]]
+    write_store(replace(cohort, samples=bare), folder / "c")
+    table = cohort.samples[["sample_id", "y", "age"]].rename(columns={"sample_id": "IID"})
+    table.to_csv(folder / "t.tsv", sep="\t", index=False, na_rep="NA")
+    return folder / "c.pgen", folder / "t.tsv", "y"
+
+
+def _read(folder, name):
+    return pd.read_csv(folder / f"{name}.tsv", sep="\t")
+
+
+@pytest.mark.parametrize("model", ["gblup", "linear"])
+def test_train__outer_folds_beside_the_best_linear_model(files, tmp_path, model):
+    train_model(*files, tmp_path / "m", model=model, folds=3, outer=2, threads=1)
+    card = (tmp_path / "m" / "card.md").read_text()
+    assert f"samples lay inside those of {model}" in card
+    with pytest.raises(OutputError, match="exists and is not empty"):
+        train_model(*files, tmp_path / "m", model=model, folds=3, outer=2, threads=1, seed=5, resume=True)
+
+
+def test_compare__linear_is_whole_and_has_intervals(files, tmp_path):
+    compare_models(*files, tmp_path / "o", models=["gblup", "linear"], folds=2, inner=3, threads=1)
+    assert set(_read(tmp_path / "o", "intervals")["model"]) == {"covariates", "gblup", "linear"}
+    predictions = _read(tmp_path / "o", "predictions")
+    assert {"covariates", "gblup", "linear", "lasso", "bayesr"} <= set(predictions)
+    paired = _read(tmp_path / "o", "paired").set_index("model")
+    assert set(paired["reference"]) == {"linear"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"filter": "gwas:20"}, "filter gwas:20"),
+        ({"pcs": 2}, "pcs 2"),
+        ({"filter": "gwas:20", "leaky": True}, "Leaky on purpose"),
+    ],
+)
+def test_compare__settings_of_all_models_cost_no_reference(files, tmp_path, settings, words):
+    compare_models(*files, tmp_path / "o", models=["trees", "gblup"], folds=2, inner=2, threads=1, **settings)
+    assert list(_read(tmp_path / "o", "scores")["model"].unique()) == ["covariates", "trees", "gblup"]
+    paired = _read(tmp_path / "o", "paired")
+    assert list(paired["model"]) == ["covariates", "trees"]
+    assert set(paired["reference"]) == {"gblup"}
+    page = (tmp_path / "o" / "compare.html").read_text()
+    assert words in page
+    assert ("was fitted on the training samples" in page) == ("leaky" not in settings)
+
+
+def test_compare__a_model_without_a_linear_one_gets_it(files, tmp_path):
+    compare_models(*files, tmp_path / "o", models=["trees"], folds=2, inner=2, threads=1, filter="gwas:20")
+    assert set(_read(tmp_path / "o", "paired")["reference"]) == {"linear"}
