@@ -69,6 +69,20 @@ def test_finemap__every_variant_has_a_posterior_and_causes_the_largest(planted):
     assert found.learned.encoding_prior[3] < 0.2  # nothing acts in heterozygotes
 
 
+def test_finemap__a_region_with_signal_that_was_not_named_is_no_quiet_block(planted):
+    cohort, causes, y = planted
+    whole = _run(cohort, y)
+    here, there = ([f.region for f in whole.regions if cause in f.columns][0] for cause in causes)
+    found = _run(cohort, y, regions=[here])
+    assert np.isnan(found.pip[there.columns]).all()
+    assert np.isfinite(found.pip[here.columns]).all()
+    elsewhere = np.setdiff1d(np.arange(V), np.concatenate([f.columns for f in whole.regions]))
+    np.testing.assert_allclose(found.inflation, whole.inflation)
+    assert found.pip[elsewhere].max() < 0.2
+    assert any(there.region_id in said for said in found.notes())
+    assert whole.passed_over == []
+
+
 def test_finemap__same_bytes_whatever_the_threads_and_what_is_held(planted, monkeypatch):
     cohort, _, y = planted
     one = _run(cohort, y)

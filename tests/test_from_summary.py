@@ -145,6 +145,20 @@ def test_matrix__is_the_region_and_agrees_with_the_panel_it_is_of(files, tmp_pat
     np.testing.assert_allclose(of(matrix)["pip"], of(panel)["pip"], atol=2e-4)
 
 
+def test_matrix__a_part_of_it_is_no_quiet_block_of_the_rest(files, tmp_path):
+    _, _, study, y, cause = files
+    chrom, pos = study.variants.set_index("id").loc[cause, ["chrom", "pos"]]
+    other = study.variants[study.variants["chrom"] != chrom]
+    path = write(score_table(study, y, encoded=False), tmp_path)
+    (answer,) = finemap_sumstats(
+        path, tmp_path / "o", in_sample=True, threads=1, **write_ld(study, tmp_path),
+        loci=[f"{other['chrom'].iloc[0]}:{other['pos'].iloc[0]}-{other['pos'].iloc[-1]}"],
+    ).values()  # fmt: skip
+    there = answer.variants.set_index("rsid")["pip"]
+    assert np.isnan(there[cause])
+    assert answer.summary["finemapping"]["passed_over"]
+
+
 def test_switched_scores__are_left_out_or_kept_and_told(files, tmp_path):
     folder, table, _, _, _ = files
     table = table[[n for n in table if not n.startswith(("beta_", "se_"))]].copy()

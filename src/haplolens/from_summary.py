@@ -146,6 +146,8 @@ def finemap_sumstats(
                 regions=regions, keep_outliers=keep_outliers, binary=bool(study.binary), refine=refine,
                 threads=threads, progress=advance,
             )  # fmt: skip
+        for note in found.mapping.notes():
+            reporter.note(note)
         known = {"notes": notes, "harmonisation": fitted.counts, "ld_checks": _checks(found, reporter)}
         inputs = digests([sumstats, *(source.files if panel is None else input_files(panel))])
         findings = prioritise(

@@ -179,6 +179,8 @@ def identify(
                     n_effects=effects, regions=named, refine=refine, threads=threads, progress=advance,
                 )  # fmt: skip
                 steps = stepwise(cohort, model, association, [fit.region for fit in mapping.regions])
+            for said in mapping.notes():
+                reporter.note(f"{trait}: {said}")
             found = prioritise(cohort, association, block_table, mapping, trait=trait)
             found.variants.update(annotate(found.variants, genes, known_hits))
             summary = (

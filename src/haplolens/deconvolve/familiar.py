@@ -47,9 +47,8 @@ class Familiar:
         if len(outside):
             at = outside[0]
             where = "below" if described[at] < self.low[at] else "above"
-            return (
-                f"its {self.names[at].removeprefix('log ')} lies {where} all that the network was trained on"
-            )
+            name = self.names[at].removeprefix("log ").replace("sample size", "sample size (over inflation)")
+            return f"its {name} lies {where} all that the network was trained on"
         gap = described - self.mean
         if gap @ self.precision @ gap > self.limit:
             worst = int(np.abs(gap * np.sqrt(np.diagonal(self.precision))).argmax())

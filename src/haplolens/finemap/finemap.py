@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -21,11 +21,13 @@ from haplolens.finemap.priors import NOTHING_LEARNED, Learned, learn
 from haplolens.finemap.quiet import quiet_posterior
 from haplolens.finemap.region_data import RegionData, RegionReader, Whitening
 from haplolens.finemap.region_fit import FitOptions, RegionFit, fit_region
-from haplolens.finemap.regions import Region, default_region_p, find_regions, region_of
+from haplolens.finemap.regions import Region, default_region_p, find_regions, passed_over, region_of
 from haplolens.parallel import Progress, map_ordered
 
 HELD_BYTES = 1 << 30
 """Gram matrices kept between the rounds in which the prior is learned; others are made again."""
+TOLD_INFLATION = 1.05
+"""Inflation from which on it is told."""
 ROUNDS = 2
 """Fits of every region from which the prior over encodings is learned, before the last one."""
 
@@ -77,6 +79,8 @@ class FineMapping:
         p-value that opened a region.
     coverage
         Of the credible sets.
+    passed_over
+        Regions with signal that were not fine-mapped, since others were named; their variants have no pip.
     """
 
     pip: np.ndarray
@@ -90,6 +94,19 @@ class FineMapping:
     inflation: float
     region_p: float
     coverage: float
+    passed_over: list[Region] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        """What a reader must know of the whole."""
+        said = []
+        if self.inflation > TOLD_INFLATION:
+            said.append(f"evidence is divided by {self.inflation:.2f}, the inflation of the scan where it is quiet")
+        if left := [region.region_id for region in self.passed_over]:
+            said.append(
+                f"{len(left)} region(s) with signal outside the named loci have no pip: {', '.join(left[:3])}"
+                + (", ..." if len(left) > 3 else "")
+            )
+        return said
 
 
 def fine_map(
@@ -131,7 +148,7 @@ def fine_map(
     region_p
         p-value that opens a region; default `regions.default_region_p`.
     regions
-        Fine-map these instead, whatever their p-values.
+        Fine-map these instead, whatever their p-values; others with signal are passed over.
     refine
         Goes over the posterior of every region (`deconvolve.inference.Deconvolver`); never with ``additive_only``.
     threads
@@ -152,10 +169,11 @@ def fine_map(
         1.0 if model.binary else None,
         refine=None if additive_only else refine,
     )
-    if regions is None:
-        regions = find_regions(association, blocks, cohort, p=threshold)
+    loud = find_regions(association, blocks, cohort, p=threshold)
+    regions = loud if regions is None else regions
+    left = passed_over(loud, regions)
     block_of = assign_blocks(cohort.variants, blocks)
-    z = _z_scores(association, regions)
+    z = _z_scores(association, [*regions, *left])
     if not additive_only:
         z[~_backed(cohort, model.rows)] = np.nan
     inflation = 1.0 if additive_only else quiet_inflation(z[:, 0], block_of)
@@ -176,7 +194,7 @@ def fine_map(
         at = fit.region.columns
         pip[at], mode[at], pip_susie[at], refined[at] = fit.pip, fit.mode, fit.pip_susie, fit.refined
     return FineMapping(
-        pip, pip_susie, refined, mode, block_of, fits, learned, causes, inflation, threshold, coverage
+        pip, pip_susie, refined, mode, block_of, fits, learned, causes, inflation, threshold, coverage, left
     )
 
 

@@ -66,6 +66,7 @@ def prioritise(
         "expected_quiet_causes": finemapping.quiet_causes,
         "region_p": finemapping.region_p,
         "n_regions": len(finemapping.regions),
+        "passed_over": [region.region_id for region in finemapping.passed_over],
         "coverage": finemapping.coverage,
         "regions": [_count(fit) for fit in sorted(finemapping.regions, key=_strength)],
     }

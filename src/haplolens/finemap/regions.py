@@ -78,7 +78,7 @@ def find_regions(
     blocks
         Tiling of the cohort's chromosomes.
     cohort
-        For the LD across edges; all its samples are used.
+        For the LD across edges; all its samples are used. Without samples nothing grows.
     p
         Default: `default_region_p`.
     """
@@ -97,6 +97,12 @@ def find_regions(
     return regions
 
 
+def passed_over(found: Sequence[Region], named: Sequence[Region]) -> list[Region]:
+    """Regions with signal of which at least a part is in no named one: nobody may take them for quiet."""
+    taken = np.concatenate([np.empty(0, int), *(region.columns for region in named)])
+    return [region for region in found if not np.isin(region.columns, taken).all()]
+
+
 class _Search:
     """Growing the regions of one chromosome. Blocks are numbered along it, 0 .. B - 1."""
 
@@ -113,7 +119,7 @@ class _Search:
         self.pos = cohort.variants["pos"].to_numpy()[here]
         self.chrom = str(cohort.variants["chrom"].iloc[here[0]])
         self.names, self.block = np.unique(block_of, return_inverse=True)  # (V_c,)
-        self.merge_r2 = max(merge_r2, CHANCE_CHI2 / cohort.n_samples)
+        self.merge_r2 = max(merge_r2, CHANCE_CHI2 / max(cohort.n_samples, 1))
         self.max_variants, self.max_bp = max_variants, max_bp
         self._linked: dict[int, bool] = {}
 
@@ -180,6 +186,8 @@ class _Search:
         return self._linked[block]
 
     def _max_r2(self, left: np.ndarray, right: np.ndarray) -> float:
+        if not self.cohort.n_samples:
+            return 0.0
         a, b = self._standardised(left[-EDGE_VARIANTS:]), self._standardised(right[:EDGE_VARIANTS])
         return float(((a @ b.T) ** 2).max())
 

@@ -19,7 +19,7 @@ from haplolens.finemap.posterior import Refine
 from haplolens.finemap.priors import FLAT, NOTHING_LEARNED, Learned, learn
 from haplolens.finemap.quiet import quiet_posterior
 from haplolens.finemap.region_fit import FitOptions, RegionFit, fit_region
-from haplolens.finemap.regions import Region, default_region_p, find_regions
+from haplolens.finemap.regions import Region, default_region_p, find_regions, passed_over
 from haplolens.finemap.score_tiles import Scores, ScoreTiles
 from haplolens.parallel import Progress, map_ordered
 
@@ -79,10 +79,11 @@ def fine_map_scores(
     """
     threshold = default_region_p(association) if region_p is None else region_p
     z, se = _scores(association, additive_only)
-    if regions is None:
-        regions = find_regions(association, blocks, ld.cohort, p=threshold)
+    loud = find_regions(association, blocks, ld.cohort, p=threshold)
+    regions = loud if regions is None else regions
+    left = passed_over(loud, regions)
     block_of = assign_blocks(ld.cohort.variants, blocks)
-    quiet_z = _quiet_scores(z, association, ld, regions)
+    quiet_z = _quiet_scores(z, association, ld, [*regions, *left])
     inflation = 1.0 if additive_only else quiet_inflation(quiet_z[:, 0], block_of)
     options = FitOptions(
         coverage,
@@ -112,7 +113,7 @@ def fine_map_scores(
         if progress is not None:
             progress(1)
     mapping = FineMapping(
-        pip, pip_susie, refined, mode, block_of, fits, learned, causes, inflation, threshold, coverage
+        pip, pip_susie, refined, mode, block_of, fits, learned, causes, inflation, threshold, coverage, left
     )
     return ScoreMapping(mapping, mismatches)
 
