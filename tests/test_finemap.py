@@ -72,7 +72,7 @@ def test_finemap__every_variant_has_a_posterior_and_causes_the_largest(planted):
 def test_finemap__a_region_with_signal_that_was_not_named_is_no_quiet_block(planted):
     cohort, causes, y = planted
     whole = _run(cohort, y)
-    here, there = ([f.region for f in whole.regions if cause in f.columns][0] for cause in causes)
+    here, there = (next(f.region for f in whole.regions if cause in f.columns) for cause in causes)
     found = _run(cohort, y, regions=[here])
     assert np.isnan(found.pip[there.columns]).all()
     assert np.isfinite(found.pip[here.columns]).all()

@@ -147,7 +147,7 @@ def test_matrix__is_the_region_and_agrees_with_the_panel_it_is_of(files, tmp_pat
 
 def test_matrix__a_part_of_it_is_no_quiet_block_of_the_rest(files, tmp_path):
     _, _, study, y, cause = files
-    chrom, pos = study.variants.set_index("id").loc[cause, ["chrom", "pos"]]
+    chrom = study.variants.set_index("id").loc[cause, "chrom"]
     other = study.variants[study.variants["chrom"] != chrom]
     path = write(score_table(study, y, encoded=False), tmp_path)
     (answer,) = finemap_sumstats(

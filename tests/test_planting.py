@@ -44,3 +44,12 @@ def test_simulate_files__resamples_to_more_people(store, tmp_path):
     paths = simulate_files(f"{store}.pgen", tmp_path / "r", samples=517)
     assert open_store(tmp_path / "r").n_samples == 517
     assert len(pd.read_csv(paths["traits"], sep="\t")) == 517
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"pairs": 2}, "--pairs-h2"), ({"pairs_h2": 0.1}, "give --pairs"), ({"genetic_map": "m.tsv"}, "--samples")],
+)
+def test_simulate__what_would_be_ignored_is_refused(tmp_path, options, said):
+    with pytest.raises(ConfigError, match=said):
+        simulate_files(tmp_path / "none.vcf", tmp_path / "o", **options)

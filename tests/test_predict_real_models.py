@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 
 import pandas as pd
@@ -9,8 +10,10 @@ import pytest
 
 from cohorts_of_predictors import trait_cohort
 from haplolens.comparing import compare_models
-from haplolens.errors import OutputError
+from haplolens.errors import ConfigError, InputError, OutputError
 from haplolens.io.pgen import write_store
+from haplolens.predict.models import build
+from haplolens.predicting import predict_traits
 from haplolens.training import train_model
 
 N = 113
@@ -71,3 +74,35 @@ def test_compare__settings_of_all_models_cost_no_reference(files, tmp_path, sett
 def test_compare__a_model_without_a_linear_one_gets_it(files, tmp_path):
     compare_models(*files, tmp_path / "o", models=["trees"], folds=2, inner=2, threads=1, filter="gwas:20")
     assert set(_read(tmp_path / "o", "paired")["reference"]) == {"linear"}
+
+
+def test_train__a_covariate_that_says_nothing_is_refused(files, tmp_path):
+    genotypes, table, trait = files
+    given = pd.read_csv(table, sep="\t").assign(const=7)
+    given.to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    with pytest.raises(InputError, match="`const` is constant"):
+        train_model(genotypes, tmp_path / "t.tsv", trait, tmp_path / "m", covariates=["const"], model="gblup")
+
+
+def test_train__families_of_no_column_are_no_covariate(files, tmp_path):
+    with pytest.raises(InputError, match="column of families `nope` is no column"):
+        train_model(*files, tmp_path / "m", model="gblup", families="nope")
+
+
+def test_model_with_covariates__says_what_is_filled_and_what_a_scoring_file_lacks(files, tmp_path):
+    genotypes, table, _ = files
+    train_model(*files, tmp_path / "m", covariates=["age"], model="gblup", folds=3, threads=1)
+    with gzip.open(tmp_path / "m" / "scoring.txt.gz", "rt") as scores:
+        assert "#covariates_left_out=age (" in scores.read()
+    some = pd.read_csv(table, sep="\t")
+    some.loc[:6, "age"] = float("nan")
+    some.iloc[:-3].to_csv(tmp_path / "t.tsv", sep="\t", index=False, na_rep="NA")
+    told = predict_traits(tmp_path / "m", genotypes, tmp_path / "p.tsv", traits=tmp_path / "t.tsv")
+    assert f"10 of {N} samples lack `age`: they are predicted at its training mean" in told["notes"]
+
+
+def test_build__lists_the_options_of_a_model():
+    with pytest.raises(ConfigError, match=r"no option `hw`; did you mean `how`\?; it has candidates, dominance, how"):
+        build("linear", hw="best")
+    with pytest.raises(ConfigError, match=r"`foo` is no option of `cnn`\. It has"):
+        build("cnn", foo=1)

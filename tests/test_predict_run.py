@@ -107,7 +107,7 @@ def test_resume__gives_the_bytes_of_an_uninterrupted_run(files, finished, tmp_pa
     start(files, out, resume=True, reporter=again)
     assert contents(out) == contents(finished)
     assert "scan" not in again.begun
-    assert ("cross-validation of y" in again.begun) == (at != "write")
+    assert any(one.startswith("cross-validation of y") for one in again.begun) == (at != "write")
 
 
 def test_run__too_few_samples_are_told_and_do_not_fail_it(files, tmp_path):

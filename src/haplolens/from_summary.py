@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,7 +92,7 @@ def finemap_sumstats(
     n
         Samples of the study, where the file does not say.
     trait
-        Its name; by default that of the file.
+        Its name; by default that of the file (plink2 puts it into ``PREFIX.TRAIT.glm.linear``).
     loci
         ``6:31480875-31603888``, 1-based and closed.
     keep_outliers
@@ -123,7 +124,7 @@ def finemap_sumstats(
         )
     reporter, threads = reporter or Reporter(), options.pop("threads", None) or available_threads()
     refine = None if additive_only else deconvolver(posterior)
-    name = trait or Path(sumstats).name.split(".")[0]
+    name = trait or _trait_of(Path(sumstats).name)
     folder = ResultsFolder(out, force=force)
     with folder.guarded():
         study = _with_n(read_summary_statistics(sumstats), n, sumstats)
@@ -162,6 +163,12 @@ def finemap_sumstats(
         }  # fmt: skip
         _write(findings, folder, {"inputs": inputs, "parameters": parameters})
     return {name: findings}
+
+
+def _trait_of(name: str) -> str:
+    """From the name of a file."""
+    of_plink = re.match(r".*?([^.]+)\.glm\.", name)
+    return of_plink.group(1) if of_plink else name.split(".")[0]
 
 
 def _write(findings: Findings, folder: ResultsFolder, manifest: dict) -> None:

@@ -83,6 +83,12 @@ def simulate_files(
         }
     )  # fmt: skip
     reporter = reporter or Reporter()
+    if (pairs > 0) != (pairs_h2 > 0):
+        raise ConfigError(
+            "pairs need a share of the variance, and it needs pairs: give --pairs and --pairs-h2"
+        )
+    if genetic_map is not None and samples is None:
+        raise ConfigError("the map says where haplotypes are resampled: give --samples too, or no --map")
     if untyped and traits > 1:
         raise ConfigError("--untyped hides the causes of one trait; simulate one trait at a time")
     cohort = read_genotypes(genotypes)

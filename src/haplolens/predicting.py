@@ -77,7 +77,7 @@ def predict_traits(
     cohort, notes = _with_covariates(cohort, fitted, traits)
     with reporter.step("predict", 0):
         table = fitted.predict(cohort, max_absent=max_absent, max_missing=max_sample_missing)
-    notes += table.attrs["notes"]
+    notes += [*_filled(cohort, fitted), *table.attrs["notes"]]
     for note in notes:
         reporter.note(note)
     with whole_files(out) as draft:
@@ -87,6 +87,16 @@ def predict_traits(
         "n_samples": len(table), "traits": list(fitted.traits), "file": str(out), "notes": notes,
         "alignment": table.attrs["alignment"], "mean": float(table[first].mean()),
     }  # fmt: skip
+
+
+def _filled(cohort: Cohort, fitted: Fitted) -> list[str]:
+    """Which covariates had to be filled."""
+    lacking = {name: int(cohort.samples[name].isna().sum()) for name in fitted.preparation.coding.covariates}
+    return [
+        f"{n:,} of {cohort.n_samples:,} samples lack `{name}`: they are predicted at its training mean"
+        for name, n in lacking.items()
+        if n
+    ]
 
 
 def _with_covariates(cohort: Cohort, fitted: Fitted, traits: PathLike | None) -> tuple[Cohort, list[str]]:

@@ -109,11 +109,12 @@ def train_verb(
                 if scores:
                     rows = _score_rows(scores)
                     show_table(f"{names}: {title}", rows, tuple(rows[0]))
-    first = next(iter(made.values()))
-    line = (
-        f"{first['folder']}: {first['model']}, {first['n_train']:,} samples, {first['n_variants']:,} variants"
-    )
-    finish(made, as_json, line, f"haplolens predict {first['folder']} GENOTYPES --out predictions.tsv")
+    lines = [
+        f"{told['folder']}: {told['model']}, {told['n_train']:,} samples, {told['n_variants']:,} variants"
+        for told in made.values()
+    ]
+    first = next(iter(made.values()))["folder"]
+    finish(made, as_json, "\n".join(lines), f"haplolens predict {first} GENOTYPES --out predictions.tsv")
 
 
 @app.command("compare")

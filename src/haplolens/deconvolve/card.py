@@ -75,10 +75,7 @@ def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
         "",
         "| pip | said | seen (simultaneous 95 % interval) | variants |",
         "|---|---|---|---|",
-        *(
-            f"| {b.low:g}–{b.high:g} | {b.said:.4f} | {b.seen:.4f} [{b.seen_low:.4f}, {b.seen_high:.4f}] | {b.n:,} |"
-            for b in bins
-        ),
+        *(f"| {b.low:g}–{b.high:g} | {b.said:.4f} | {b.seen:.4f} {_interval(b)} | {b.n:,} |" for b in bins),
         "",
     ]
     if "ablation" in about:
@@ -102,3 +99,8 @@ def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def _interval(held: Bin) -> str:
+    """In brackets; one group of regions says nothing of how much another would differ."""
+    return f"[{held.seen_low:.4f}, {held.seen_high:.4f}]" if held.seen_high > held.seen_low else "–"

@@ -100,7 +100,9 @@ class FineMapping:
         """What a reader must know of the whole."""
         said = []
         if self.inflation > TOLD_INFLATION:
-            said.append(f"evidence is divided by {self.inflation:.2f}, the inflation of the scan where it is quiet")
+            said.append(
+                f"evidence is divided by {self.inflation:.2f}, the inflation of the scan where it is quiet"
+            )
         if left := [region.region_id for region in self.passed_over]:
             said.append(
                 f"{len(left)} region(s) with signal outside the named loci have no pip: {', '.join(left[:3])}"

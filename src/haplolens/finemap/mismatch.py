@@ -88,6 +88,8 @@ class Mismatch:
             "mismatched": "scores and LD do not belong together: do not trust the posteriors, use the study's own LD",
         }[self.verdict]
         found = f"s = {self.s:.2g} (a panel of that size explains {self.expected:.2g})"
+        if len(self.switched):
+            found += f", {len(self.switched):,} scores with switched alleles"
         if len(self.contradicted):
             found += f", {len(self.contradicted):,} scores contradicted by the others"
         return f"{told}; {found}"

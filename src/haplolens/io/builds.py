@@ -63,8 +63,10 @@ def check_build(build: str | None, path: Path, what: str) -> None:
     """Raise `AlignmentError` where a table of places was made on another build than the genotypes."""
     known, found = standard_build(build or ""), build_of_file(path)
     if known and found and known != found:
+        where = "its name says" if standard_build(path.name) == found else "its first lines say"
         raise AlignmentError(
-            f"{what} `{path}` is of {found}, the genotypes are of {build}. Correct one of them."
+            f"{what} `{path}` is of {found} ({where} so), the genotypes are of {build}. Take one that is of {build}, "
+            "or, if what it says is wrong, correct that."
         )
 
 

@@ -33,7 +33,7 @@ class ResultsFolder:
     force
         Replace an earlier run there (only a folder that a run made, or an empty one).
     resume
-        Go on with an unfinished run there.
+        Go on with an unfinished run there; None: nothing here can be gone on with.
 
     Raises
     ------
@@ -41,7 +41,7 @@ class ResultsFolder:
         If the folder exists and neither ``force`` nor ``resume`` is given, or is not one of ours.
     """
 
-    def __init__(self, folder: str | Path, *, force: bool = False, resume: bool = False) -> None:
+    def __init__(self, folder: str | Path, *, force: bool = False, resume: bool | None = None) -> None:
         self.folder = Path(folder)
         self.work = self.folder / WORK
         self._created, self._stale = not self.folder.exists(), False
@@ -55,15 +55,16 @@ class ResultsFolder:
         except OSError as error:
             raise OutputError(f"cannot create `{folder}`: {error.strerror}. Give another --out.") from None
 
-    def _claim(self, force: bool, resume: bool) -> None:
+    def _claim(self, force: bool, resume: bool | None) -> None:
         ours = self.work.exists() or (self.folder / "run.json").exists()
         if resume and ours:
             self._stale = (self.work / STALE).exists()
             return
         if not force:
+            ways = ["another --out", "--force to replace an earlier run there"]
+            ways += ["--resume to go on with an unfinished one"] if resume is not None else []
             raise OutputError(
-                f"`{self.folder}` exists and is not empty. Give another --out, --force to replace an earlier "
-                "run there, or --resume to go on with an unfinished one."
+                f"`{self.folder}` exists and is not empty. Give {', '.join(ways[:-1])}, or {ways[-1]}."
             )
         if not ours:
             raise OutputError(

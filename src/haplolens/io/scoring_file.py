@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +24,7 @@ def write_scoring_file(
     intercept: float = 0.0,
     build: str | None = None,
     binary: bool = False,
+    covariates: Sequence[str] = (),
 ) -> Path:
     """Write effects per copy of ALT, gzipped; variants without an effect are left out.
 
@@ -43,6 +45,8 @@ def write_scoring_file(
         Genome build, or None ("NR", not reported).
     binary
         Whether the trait is case/control.
+    covariates
+        What the model has beside the genotypes, and this file has not: a comment of ours.
 
     References
     ----------
@@ -60,6 +64,11 @@ def write_scoring_file(
         f"#weight_type={'log(OR)' if binary else 'beta'}",
         f"#variants_number={len(acting)}",
         f"#intercept={intercept:.10g}",
+        *(
+            [f"#covariates_left_out={','.join(covariates)} (the intercept is at their mean)"]
+            if covariates
+            else []
+        ),
         "\t".join(COLUMNS),
     ]
     table = variants.iloc[acting]

@@ -144,7 +144,12 @@ def attach_traits(
 
 
 def attach_columns(
-    cohort: Cohort, path: str | Path, names: Sequence[str], *, categorical: Sequence[str] = ()
+    cohort: Cohort,
+    path: str | Path,
+    names: Sequence[str],
+    *,
+    categorical: Sequence[str] = (),
+    what: str = "covariate",
 ) -> tuple[Cohort, list[str]]:
     """Join covariates, or other columns, of a table to the samples; every sample is kept.
 
@@ -158,6 +163,8 @@ def attach_columns(
         Columns.
     categorical
         Those whose numbers are names.
+    what
+        What they are, for errors.
 
     Returns
     -------
@@ -169,7 +176,7 @@ def attach_columns(
     joined = join_table(cohort, Path(path), "COVAR")
     report, everyone = JoinReport(str(path)), np.arange(cohort.n_samples)
     columns = {
-        name: _covariate(joined, name, everyone, cohort.samples, report, name in categorical)
+        name: _covariate(joined, name, everyone, cohort.samples, report, name in categorical, what)
         for name in dict.fromkeys(names)
     }
     lacking = cohort.samples["sample_id"].to_numpy()[joined.row < 0]
@@ -248,9 +255,10 @@ def _covariate(
     samples: pd.DataFrame,
     report: JoinReport,
     categorical: bool,
+    what: str = "covariate",
 ) -> object:
     """One covariate's (n,) values."""
-    where = f"covariate `{name}` of `{joined.path}`"
+    where = f"{what} `{name}` of `{joined.path}`"
     if name == "sex":
         known = samples["sex"].to_numpy(int)
         if name in joined.table:
@@ -262,7 +270,7 @@ def _covariate(
             )
         report.covariates[name] = {"kind": "numeric", "missing": int((known == 0).sum())}
         return known
-    _require(joined, name, "covariate")
+    _require(joined, name, what)
     values, notes = code_covariate(
         joined.column(name).iloc[keep].reset_index(drop=True), where, categorical=categorical
     )

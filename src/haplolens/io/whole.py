@@ -32,6 +32,10 @@ def whole_files(target: str | Path) -> Iterator[Path]:
         yield draft / target.name
         for file in sorted(draft.iterdir()):
             os.replace(file, target.parent / file.name)
+    except FileNotFoundError:
+        raise OutputError(
+            f"cannot write `{target}`: there is no folder `{target.parent}`. Make it, or give another --out."
+        ) from None
     except OSError as error:  # bgzip writers give no number
         reason = error.strerror or f"{error}; the disk may be full"
         raise OutputError(

@@ -160,7 +160,7 @@ def cross_validate(
     everyone: list[Fitted] = []
     pieces: list[Fold | None] = [*([None] if whole else []), *plan]  # the largest first
     work = partial(_run_piece, data, recipes, seed, source)
-    with reporter.step(f"cross-validation of {trait}", len(pieces)) as advance:
+    with reporter.step(f"cross-validation of {trait}: {', '.join(recipes)}", len(pieces)) as advance:
         for done in map_processes(work, pieces, min(threads, len(pieces))):
             advance(1)
             if isinstance(done, Fitted):

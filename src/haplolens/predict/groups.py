@@ -42,7 +42,9 @@ def read_groups(
             found = find_families(cohort, threads=threads)
     else:
         if families not in cohort.samples:
-            cohort, _ = attach_columns(cohort, traits, [families], categorical=[families])
+            cohort, _ = attach_columns(
+                cohort, traits, [families], categorical=[families], what="column of families"
+            )
         found = find_families(cohort, column=families)
     sizes = found.sizes
     reporter.note(f"families: {len(sizes):,} ({found.method}), the largest of {sizes[0]:,} samples")

@@ -21,6 +21,8 @@ BINARY = (
     "auroc", "auprc", "f1", "brier", "log_loss", "calibration_slope", "calibration_intercept", "calibration_error",
 )  # fmt: skip
 _LINE = ("calibration_slope", "calibration_intercept")
+_BIASED = ("calibration_error",)
+"""Metrics that a bootstrap sample makes larger: their interval is widened to hold the estimate."""
 N_BINS = 10
 AT_ONCE = 2_000_000
 """Weights held at a time."""
@@ -96,6 +98,8 @@ def score(
     scored = {}
     for name, (value,) in values.items():
         low, high = _interval([part[name] for part in drawn], level)
+        if name in _BIASED:
+            low, high = min(low, float(value)), max(high, float(value))
         scored[name] = Scored(float(value), low, high)
     return scored
 

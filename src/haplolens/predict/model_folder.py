@@ -183,6 +183,7 @@ def _write_scores(fitted: Fitted, path: Path) -> None:
         intercept=float(intercept * prepared.scale[0] + prepared.centre[0]),
         build=fitted.build,
         binary=fitted.binary,
+        covariates=prepared.coding.covariates,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 from haplolens.errors import ConfigError, MissingPeerError, nearest
@@ -71,6 +72,14 @@ def build(name: str, **options: Any) -> Model:
         If it needs torch and torch is not installed.
     """
     kind = find(name)
+    known = signature(kind).parameters
+    if not any(one.kind is Parameter.VAR_KEYWORD for one in known.values()):
+        own = [option for option in known if option not in CARDS[name].options]
+        if unknown := [option for option in options if option not in known]:
+            raise ConfigError(
+                f"model `{name}` has no option `{unknown[0]}`{nearest(unknown[0], own)}; it has "
+                f"{', '.join(own) or 'none'}"
+            )
     try:
         return kind(**{**CARDS[name].options, **options})
     except TypeError as error:

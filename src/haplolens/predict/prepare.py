@@ -12,7 +12,7 @@ import pandas as pd
 from haplolens.blocks.detect import find_blocks
 from haplolens.data.blocks import tile_blocks
 from haplolens.data.cohort import Cohort
-from haplolens.data.covariates import complete_rows
+from haplolens.data.covariates import complete_rows, design_matrix
 from haplolens.data.packed import Packed
 from haplolens.errors import InputError
 from haplolens.parallel import Progress
@@ -79,12 +79,17 @@ class Data:
         Raises
         ------
         InputError
-            If a trait is no number or does not vary, or there are too few samples or cases (with the number needed).
+            If a trait is no number or does not vary, there are too few samples or cases (with the number needed), or
+            a covariate is constant or collinear.
         """
         names = (traits,) if isinstance(traits, str) else tuple(traits)
         y = np.column_stack([_numbers(cohort.samples, name) for name in names])
         whole = np.isfinite(y).any(axis=1) & complete_rows(cohort.samples, list(covariates))
         rows = np.flatnonzero(whole)
+        if covariates and len(rows):
+            design_matrix(
+                cohort.samples.iloc[rows], list(covariates)
+            )  # in all samples it is an error of the user
         for name, column in zip(names, y[rows].T, strict=True):
             _require_enough(name, column[np.isfinite(column)])
         data = cls(
