@@ -20,5 +20,7 @@ def test_check_build__refuses_only_what_is_known_to_differ(tmp_path):
     (tmp_path / "blocks.hg19.bed").write_text("chr1\t5\t9\n")
     check_build(None, tmp_path / "blocks.hg19.bed", "blocks")
     check_build("b37", tmp_path / "blocks.hg19.bed", "blocks")
-    with pytest.raises(AlignmentError, match=r"is of GRCh37 \(its name says so\), the genotypes are of GRCh38"):
+    with pytest.raises(
+        AlignmentError, match=r"is of GRCh37 \(its name says so\), the genotypes are of GRCh38"
+    ):
         check_build("GRCh38", tmp_path / "blocks.hg19.bed", "blocks")

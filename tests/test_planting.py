@@ -48,7 +48,11 @@ def test_simulate_files__resamples_to_more_people(store, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"pairs": 2}, "--pairs-h2"), ({"pairs_h2": 0.1}, "give --pairs"), ({"genetic_map": "m.tsv"}, "--samples")],
+    [
+        ({"pairs": 2}, "--pairs-h2"),
+        ({"pairs_h2": 0.1}, "give --pairs"),
+        ({"genetic_map": "m.tsv"}, "--samples"),
+    ],
 )
 def test_simulate__what_would_be_ignored_is_refused(tmp_path, options, said):
     with pytest.raises(ConfigError, match=said):

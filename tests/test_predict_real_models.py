@@ -102,7 +102,9 @@ def test_model_with_covariates__says_what_is_filled_and_what_a_scoring_file_lack
 
 
 def test_build__lists_the_options_of_a_model():
-    with pytest.raises(ConfigError, match=r"no option `hw`; did you mean `how`\?; it has candidates, dominance, how"):
+    with pytest.raises(
+        ConfigError, match=r"no option `hw`; did you mean `how`\?; it has candidates, dominance, how"
+    ):
         build("linear", hw="best")
     with pytest.raises(ConfigError, match=r"`foo` is no option of `cnn`\. It has"):
         build("cnn", foo=1)
