@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from cohorts_of_predictors import trait_cohort, with_quick_model
+from haplolens.cli.summary import _predictor
 from haplolens.errors import ConfigError
 from haplolens.io.export import read_findings
 from haplolens.io.pgen import write_store
@@ -63,6 +64,15 @@ def finished(files, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "first"
     start(files, out)
     return out
+
+
+def test_terminal__says_how_good_the_predictor_is():
+    score = {"metric": "r", "low": 0.1, "high": 0.5}
+    scores = [score | {"model": "residual", "value": 0.4}, score | {"model": "linear", "value": 0.3}]
+    other = {"metric": "rmse", "model": "residual", "value": 9.0, "low": 8.0, "high": 9.5}
+    told = _predictor({"made": True, "metric": "r", "scores": [*scores, other]})
+    assert told.endswith("residual 0.400 [0.100, 0.500], linear 0.300 [0.100, 0.500]")
+    assert "no predictor" in _predictor({"made": False, "reason": "too few"})
 
 
 def test_run__writes_the_model_and_says_how_good_it_is(files, finished):

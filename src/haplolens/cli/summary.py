@@ -29,10 +29,21 @@ def show_findings(found: dict[str, Findings], out: Path, as_json: bool) -> None:
             f"{_count(facts['n_credible_sets'], 'credible set')} in {_count(facts['n_regions'], 'region')}, "
             f"{facts['n_samples']:,} samples, {facts['n_variants']:,} variants: {facts['folder']}"
         )
+        if told := answer.summary.get("prediction"):
+            say(_predictor(told))
     first = _place(found, next(iter(found)), out)
     say(
         f"next: open {first / 'report.html'}, or read {first / 'blocks.tsv'} and then {first / 'variants.tsv'}"
     )
+
+
+def _predictor(told: dict[str, Any]) -> str:
+    """How well the trait is predicted on held-out samples, beside what that is measured by."""
+    if not told["made"]:
+        return "no predictor: see the report for the reason"
+    scores = [row for row in told["scores"] if row["metric"] == told["metric"]]
+    shown = [f"{row['model']} {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]" for row in scores]
+    return f"predictor, {told['metric']} on held-out samples: {', '.join(shown)}"
 
 
 def _count(n: int, thing: str) -> str:

@@ -10,6 +10,9 @@ import numpy as np
 from haplolens.deconvolve.calibration import Bin
 from haplolens.deconvolve.pool import Stored
 
+LEAST_GAIN = 5e-4
+"""Log loss by which adapted weights must be better to be called so."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -95,7 +98,12 @@ def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
         before, after = about["helped"]["before"], about["helped"]["after"]
         lines += [
             f"Adapted: on the cohort's held-out regions log loss {before['log_loss']:.3f} → {after['log_loss']:.3f}, "
-            f"average precision per region {before['per_region']:.3f} → {after['per_region']:.3f}.",
+            f"average precision per region {before['per_region']:.3f} → {after['per_region']:.3f}."
+            + (
+                ""
+                if after["log_loss"] < before["log_loss"] - LEAST_GAIN
+                else " Nothing was gained: keep the other."
+            ),
             "",
         ]
     return "\n".join(lines)
