@@ -9,7 +9,9 @@ from haplolens.io.results import ResultsFolder, digests, told_options
 def test_folder__that_exists_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(OutputError, match=r"exists and is not empty.*--force.*--resume"):
-        ResultsFolder(tmp_path)
+        ResultsFolder(tmp_path, resume=False)
+    with pytest.raises(OutputError, match=r"Give another --out, or --force to replace an earlier run there\.$"):
+        ResultsFolder(tmp_path)  # where nothing can be gone on with
 
 
 def test_folder__force_never_deletes_what_we_did_not_make(tmp_path):
