@@ -10,7 +10,9 @@ def test_folder__that_exists_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(OutputError, match=r"exists and is not empty.*--force.*--resume"):
         ResultsFolder(tmp_path, resume=False)
-    with pytest.raises(OutputError, match=r"Give another --out, or --force to replace an earlier run there\.$"):
+    with pytest.raises(
+        OutputError, match=r"Give another --out, or --force to replace an earlier run there\.$"
+    ):
         ResultsFolder(tmp_path)  # where nothing can be gone on with
 
 
