@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from cohorts_of_predictors import trait_cohort
 from haplolens.data.simulate import simulate_cohort
 from haplolens.errors import InputError
 from haplolens.predict.cross_validate import cross_validate
-from haplolens.predict.evaluation import evaluate, inner_scores
+from haplolens.predict.evaluation import _called, evaluate, inner_scores
 from haplolens.predict.fit import fit
 from haplolens.predict.prepare import Data
 from haplolens.predict.recipe import Recipe
@@ -44,6 +45,24 @@ def test_inner_scores__are_told_as_those_of_outer_folds():
     assert scores["r2"] == pytest.approx(0.0, abs=1e-9)
     rare = _with(cohort, (y > np.quantile(y, 0.85)).astype(float))
     assert _inner(fit(rare, "y", recipe="covariates", seed=7), rare, seed=7)["f1"] > 0.2
+
+
+@pytest.mark.parametrize("calibration", ["none", "platt", "isotonic"])
+def test_inner_scores__no_sample_has_a_say_in_its_own_probability(calibration):
+    rng = np.random.default_rng(3)
+    y, raw = (rng.random(97) < 0.3).astype(float), rng.normal(-1.0, 1.0, 97)
+    fitted = SimpleNamespace(
+        model=SimpleNamespace(out_of_fold=raw), recipe=SimpleNamespace(calibration=calibration)
+    )
+    part = np.arange(97) % 3
+    folds = [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(3)]
+    guess, threshold = _called(fitted, y, folds)
+    for at in (0, 40, 95):
+        other = y.copy()
+        other[part == part[at]] = 1.0 - other[part == part[at]]
+        again, called = _called(fitted, other, folds)
+        assert (again[at], called[at]) == (guess[at], threshold[at])
+    assert len(np.unique(threshold)) > 1
 
 
 def _inner(fitted, cohort, seed):

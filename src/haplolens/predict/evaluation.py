@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from haplolens.data.cohort import Cohort
 from haplolens.errors import InputError
 from haplolens.io.checkpoint import State
+from haplolens.predict.calibration import fit_calibrator
 from haplolens.predict.card import FLOOR, HEADLINES, Facts
 from haplolens.predict.cross_validate import INSIDE, KEYS, CrossValidation, cross_validate
 from haplolens.predict.linear import WITH_DOMINANCE
-from haplolens.predict.metrics import score
+from haplolens.predict.metrics import best_threshold, score
 from haplolens.predict.models import CARDS
 from haplolens.predict.prepare import Data
 from haplolens.predict.recipe import Recipe
@@ -180,14 +182,17 @@ def summary_of(found: CrossValidation) -> dict[str, Any]:
 def inner_scores(fitted: Any, data: Data, *, seed: int = 0) -> list[dict[str, Any]]:
     """``model metric value low high`` of a fit's own inner folds, of each of its traits.
 
-    Told as `CrossValidation.scores` does: from the mean of each fold's training samples, families drawn whole, a case
-    called from the fit's own threshold on. ``seed`` is that of the fit, whose folds are drawn again.
+    Told as `CrossValidation.scores` does: from the mean of each fold's training samples, families drawn whole; a
+    probability is calibrated, and a case called, as the other folds say. ``seed`` is that of the fit, whose folds are
+    drawn again.
     """
-    raw = fitted.model.out_of_fold
-    guess = fitted.on_scale(raw).reshape(len(raw), -1)
     train = fitted.preparation.of(data, data.rows)
-    of_fold = train.inner_folds(fitted.recipe.folds, seed)
-    groups, threshold = train.groups, fitted.about.get("threshold", 0.5)
+    of_fold, groups = train.inner_folds(fitted.recipe.folds, seed), train.groups
+    if fitted.binary:
+        guess, threshold = _called(fitted, data.y[data.rows, 0], of_fold)
+    else:
+        guess, threshold = fitted.on_scale(fitted.model.out_of_fold), np.full(len(data.rows), 0.5)
+    guess = guess.reshape(len(data.rows), -1)
     rows = []
     for name, y, said in zip(fitted.traits, data.y[data.rows].T, guess.T, strict=True):
         label = fitted.recipe.label + (f" ({name})" if len(fitted.traits) > 1 else "")
@@ -201,11 +206,26 @@ def inner_scores(fitted: Any, data: Data, *, seed: int = 0) -> list[dict[str, An
         )  # a mean, up to rounding
         scored = score(
             (y - centre)[known], said[known], binary=fitted.binary, seed=seed, centre=0.0,
-            groups=None if groups is None else groups[known], threshold=threshold,
+            groups=None if groups is None else groups[known],
+            threshold=threshold[known],
         )  # fmt: skip
         for metric, told in scored.items():
             rows.append({"model": label, "metric": metric} | told._asdict())
     return records(pd.DataFrame(rows))
+
+
+def _called(
+    fitted: Any, y: np.ndarray, of_fold: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) probabilities of a fit's inner folds, and (n,) from which on a case is called: each as the others say."""
+    raw, kind = fitted.model.out_of_fold, fitted.recipe.calibration
+    guess, threshold = np.empty(len(raw)), np.empty(len(raw))
+    for fit_rows, held_rows in of_fold:
+        calibrator = None if kind == "none" else fit_calibrator(raw[fit_rows], y[fit_rows], kind=kind)
+        told = expit(raw) if calibrator is None else calibrator.probability(raw)
+        guess[held_rows] = told[held_rows]
+        threshold[held_rows] = best_threshold(y[fit_rows], told[fit_rows])
+    return guess, threshold
 
 
 def as_state(found: CrossValidation) -> State:
