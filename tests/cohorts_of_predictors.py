@@ -1,8 +1,11 @@
 """Cohorts with a trait for tests of predictors, and a linear model that costs nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from haplolens.data.simulate import Architecture, Cause, simulate_cohort, simulate_trait
+from haplolens.io.pgen import write_store
 from haplolens.predict.model import Model
 from haplolens.predict.models import CARDS, Card
 
@@ -70,8 +73,6 @@ def _import(name):
 
 def trait_cohort(n=157, v=83, *, seed=4, missing=0.01, h2=0.3, binary=False, phased=False):
     """n people x v variants on two chromosomes, trait ``y`` with two causes, and covariates ``age`` and ``site``."""
-    from dataclasses import replace
-
     cohort = simulate_cohort(n, v, chroms=2, seed=seed, missing=missing)
     planted = simulate_trait(
         cohort, Architecture(n_causes=0, causes=[Cause(h2=h2), Cause(h2=h2 / 2)], min_maf=0.2), seed=seed
@@ -85,3 +86,10 @@ def trait_cohort(n=157, v=83, *, seed=4, missing=0.01, h2=0.3, binary=False, pha
         site=np.array(["north", "south", "west"])[rng.integers(0, 3, n)],
     )
     return replace(cohort, samples=samples)
+
+
+def write_files(cohort, folder):
+    """``c.pgen`` with the genotypes alone, and the table of trait and covariates that goes with it."""
+    bare = cohort.samples[["sample_id", "family_id", "father", "mother", "sex"]]
+    write_store(replace(cohort, samples=bare), folder / "c")
+    return cohort.samples[["sample_id", "y", "age", "site"]].rename(columns={"sample_id": "IID"})

@@ -5,10 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cohorts_of_predictors import trait_cohort, with_quick_model
+from cohorts_of_predictors import trait_cohort, with_quick_model, write_files
 from haplolens import cli
 from haplolens.comparing import compare_models
 from haplolens.errors import ConfigError, HaplolensError, OutputError
+from haplolens.io.genotypes import open_store
 from haplolens.io.pgen import write_store
 from haplolens.predict.fitted import Fitted
 from haplolens.predict.models import CARDS
@@ -31,12 +32,8 @@ def quick(monkeypatch):
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("predict")
     cohort = trait_cohort(N, 97)
-    bare = cohort.samples[["sample_id", "family_id", "father", "mother", "sex"]]
-    from dataclasses import replace
-
-    write_store(replace(cohort, samples=bare), folder / "c")
-    write_store(replace(cohort, samples=bare)[:, np.arange(60)], folder / "fewer")
-    table = cohort.samples[["sample_id", "y", "age", "site"]].rename(columns={"sample_id": "IID"})
+    table = write_files(cohort, folder)
+    write_store(open_store(folder / "c")[:, np.arange(60)], folder / "fewer")
     rng = np.random.default_rng(0)
     table["ill"] = np.where(cohort.samples["y"] > 6, "case", "control")
     table["rare"] = np.where(np.arange(N) < 9, 1, 0)

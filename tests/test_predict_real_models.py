@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from cohorts_of_predictors import trait_cohort
+from cohorts_of_predictors import trait_cohort, write_files
 from haplolens.comparing import compare_models
 from haplolens.errors import ConfigError, InputError, OutputError
-from haplolens.io.pgen import write_store
 from haplolens.predict.models import build
 from haplolens.predicting import predict_traits
 from haplolens.training import train_model
@@ -23,10 +21,7 @@ N = 113
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("real")
     cohort = trait_cohort(N, 83)
-    bare = cohort.samples[["sample_id", "family_id", "father", "mother", "sex"]]
-    write_store(replace(cohort, samples=bare), folder / "c")
-    table = cohort.samples[["sample_id", "y", "age"]].rename(columns={"sample_id": "IID"})
-    table.to_csv(folder / "t.tsv", sep="\t", index=False, na_rep="NA")
+    write_files(cohort, folder).to_csv(folder / "t.tsv", sep="\t", index=False, na_rep="NA")
     return folder / "c.pgen", folder / "t.tsv", "y"
 
 
