@@ -30,3 +30,8 @@ def test_whole_files__a_full_disk_leaves_what_was_there(tmp_path):
 def test_whole_files__no_such_folder(tmp_path):
     with pytest.raises(OutputError, match="there is no folder"), whole_files(tmp_path / "none" / "a.tsv"):
         pass
+
+
+def test_whole_files__another_missing_file_is_not_the_folder(tmp_path):
+    with pytest.raises(OutputError, match="No such file"), whole_files(tmp_path / "a.tsv"):
+        (tmp_path / "gone").read_text()

@@ -23,7 +23,7 @@ from haplolens.finemap.regions import Region, default_region_p, find_regions, pa
 from haplolens.finemap.score_tiles import Scores, ScoreTiles
 from haplolens.parallel import Progress, map_ordered
 
-ALONE = "one effect was fitted, which asks nothing of the LD"
+ALONE = "one effect was fitted{}, which asks nothing of the LD"
 """With LD of another population, further effects were mostly mistakes (docs/methods.md)."""
 
 
@@ -148,7 +148,8 @@ class _Fitter:
 
     def _said(self, region: Region, mismatch: Mismatch) -> str:
         """What a reader must know of the region's LD."""
-        said = [] if mismatch.verdict == "consistent" else [f"{mismatch.words()}; {ALONE}"]
+        where = " in tiles like that" if len(region.tiles) > 1 else ""
+        said = [] if mismatch.verdict == "consistent" else [f"{mismatch.words()}; {ALONE.format(where)}"]
         if len(mismatch.switched):
             ids = self.ld.cohort.variants["id"].to_numpy()[region.columns[mismatch.switched]]
             kept = "kept" if self.keep_outliers else "left out"

@@ -27,15 +27,15 @@ def whole_files(target: str | Path) -> Iterator[Path]:
         If something cannot be written: the folder does not exist, or the disk is full. Nothing is left then.
     """
     target, draft = Path(target), None
+    if not target.parent.is_dir():
+        raise OutputError(
+            f"cannot write `{target}`: there is no folder `{target.parent}`. Make it, or give another --out."
+        )
     try:
         draft = Path(tempfile.mkdtemp(prefix=".haplolens-", dir=target.parent))
         yield draft / target.name
         for file in sorted(draft.iterdir()):
             os.replace(file, target.parent / file.name)
-    except FileNotFoundError:
-        raise OutputError(
-            f"cannot write `{target}`: there is no folder `{target.parent}`. Make it, or give another --out."
-        ) from None
     except OSError as error:  # bgzip writers give no number
         reason = error.strerror or f"{error}; the disk may be full"
         raise OutputError(
