@@ -34,7 +34,7 @@ def test_read_region__chunks_and_memory_limit_change_nothing(monkeypatch):
     cohort = window(61, 45, seed=2, missing=0.05)
     y = trait(cohort.genotypes.read([3]), 0.2)
     whole = read_region(reader(cohort, y), y - y.mean())
-    monkeypatch.setattr(region_data, "PLAIN_CHUNK", 7)
+    monkeypatch.setattr(region_data, "PLAIN_BYTES", 7 * 16 * 61)
     monkeypatch.setattr(region_data, "CHUNK", 11)
     for limit in (region_data.ROW_BYTES, 4 * 2 * 61 * 25, 0):  # all rows, those of two chunks, none
         monkeypatch.setattr(region_data, "ROW_BYTES", limit)

@@ -20,8 +20,10 @@ from haplolens.finemap.posterior import RegionTrait
 
 CHUNK = 256
 """Variants whitened at a time where that is a product with a matrix over samples."""
-PLAIN_CHUNK = 32
-"""Variants at a time where only covariates are taken out: their rows stay in the processor's cache."""
+PLAIN_BYTES = 1 << 20
+"""Indicators at a time where only covariates are taken out: they stay in the processor's cache."""
+FEWEST = 4
+"""Variants at a time, at least."""
 ROW_BYTES = 1 << 30
 """Most whitened rows that are held, per region in flight."""
 
@@ -73,7 +75,9 @@ class RegionReader:
 
     def chunks(self, *, once: bool) -> list[slice]:
         """Positions within ``columns``, some at a time; few at a time only where each is read ``once``."""
-        n, step = len(self.columns), PLAIN_CHUNK if once and self.null.plain else CHUNK
+        n, step = len(self.columns), CHUNK
+        if once and self.null.plain:
+            step = min(max(PLAIN_BYTES // (16 * len(self.rows)), FEWEST), CHUNK)
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
     def _genotypes(self, at: slice | np.ndarray) -> tuple[Genotypes, slice | np.ndarray]:
