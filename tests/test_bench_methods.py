@@ -86,8 +86,23 @@ def test_block_probability__by_hand():
 
 def test_save__comes_back(tmp_path):
     said = [
-        Said(np.array([0.25, 0.5]), [np.array([1, 0])], np.array([4, 0]), np.array([0.5]), 1.5),
-        Said(np.array([0.0, 1.0, 0.125]), [], np.array([1, 2, 3]), np.array([0.25, 0.75]), 2.0, True),
+        Said(
+            np.array([0.25, 0.5]),
+            [np.array([1, 0])],
+            np.array([4, 0]),
+            np.array([0.5]),
+            1.5,
+            masses=np.array([0.97]),
+        ),
+        Said(
+            np.array([0.0, 1.0, 0.125]),
+            [],
+            np.array([1, 2, 3]),
+            np.array([0.25, 0.75]),
+            2.0,
+            True,
+            np.empty(0),
+        ),
     ]
     save(tmp_path / "one.npz", said)
     for one, back in zip(said, load(tmp_path / "one.npz"), strict=True):
@@ -96,6 +111,7 @@ def test_save__comes_back(tmp_path):
         np.testing.assert_array_equal(one.blocks, back.blocks)
         assert [s.tolist() for s in one.sets] == [s.tolist() for s in back.sets]
         assert (one.seconds, one.fallback) == (back.seconds, back.fallback)
+        np.testing.assert_array_equal(one.masses, back.masses)
     save(tmp_path / "two.npz", [Said(np.array([3.0]))])
     assert load(tmp_path / "two.npz")[0].sets is None
 

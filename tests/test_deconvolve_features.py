@@ -1,3 +1,5 @@
+from copy import copy
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -29,8 +31,8 @@ def shipped():
 @pytest.fixture(scope="module")
 def trusting(shipped):
     """The shipped network, whatever the region."""
-    one = Deconvolver.__new__(Deconvolver)
-    one.session, one.familiar = shipped.session, None
+    one = copy(shipped)
+    one.familiar = None
     return one
 
 

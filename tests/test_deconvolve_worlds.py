@@ -19,7 +19,8 @@ from haplolens.io.pgen import write_store
 def _world(rng, **changes):
     plain = {
         "n": 2500, "binary": False, "count": np.eye(7)[1], "modes": np.eye(4)[0], "ncp": (200.0, 201.0), "pairs": 0.0,
-        "background": 0.0, "hidden": 0.0, "panel": 0, "additive_only": False, "min_maf": 0.1, "quiet": False,
+        "background": 0.0, "beyond": 0.0, "hidden": 0.0, "panel": 0, "additive_only": False, "min_maf": 0.1,
+        "quiet": False,
     }  # fmt: skip
     return replace(draw_world(rng), **plain | changes)
 
@@ -64,6 +65,68 @@ def test_problems__hidden_causes_are_told_by_their_friends():
             weights = ENCODING_WEIGHTS[0]
             assert weights[1] == 2.0
             assert np.abs(p.columns.gram.correlation(friends)).min() > 2 * PROXY_R2 - 1.1
+
+
+@pytest.mark.parametrize("panel", [0, 300])
+def test_problems__causes_beyond_the_edges_are_felt_and_never_told(panel):
+    rng = np.random.default_rng(6)
+    told = {"count": np.eye(7)[0], "panel": panel, "beyond": 600.0}
+    strongest = {}
+    for acting in (0, 1, 1000):
+        world = _world(rng, **told, acting_beyond=acting)
+        problems = draw_problems(world, [], np.full(20, 30), 3, rng)
+        assert {p.columns.factor.shape[1] for p in problems} == {30}
+        assert not any(p.truth.causes for p in problems)
+        strongest[acting] = np.median([np.nanmax(_z2(p)) for p in problems])
+    assert strongest[1] > 2 * strongest[0]
+    assert strongest[1000] > 2 * strongest[0]
+
+
+def test_problems__beyond_the_edges_nothing_is_typed_or_accepted():
+    rng = np.random.default_rng(4)
+    study, _ = draw_coalescent(90, 700, 0, False, rng)
+    inside = np.zeros(90, bool)
+    inside[33:70] = True
+    window = _Window(_world(rng, hidden=1.0), "own", study, None, rng, inside)
+    assert not window.typed[~inside].any()
+    assert window.typed.sum() == 37 - 37 // 8
+    assert inside[window.able(0)].all()
+    typed = np.flatnonzero(window.typed)
+    friends = 0
+    for variant in np.flatnonzero(inside):
+        accepted = typed[window.accepted(int(variant))]
+        assert len(np.unique(accepted)) == len(accepted)
+        both = np.atleast_2d(np.corrcoef((window.rows[0] + 2 * window.rows[1])[[variant, *accepted]]))
+        assert (both[0, 1:] ** 2 >= PROXY_R2 - 1e-4).all()
+        friends += len(accepted) * (not window.typed[variant])
+    assert friends > 0
+    dosage = window.rows[0] + 2 * window.rows[1]
+    across = np.corrcoef(dosage)[np.ix_(window.outside, typed)] ** 2
+    assert len(window.outside) < 53  # of the neighbours, those that nothing typed stands for
+    assert across.max() < PROXY_R2 + 1e-4
+
+
+def test_problems__a_cause_inside_is_told_by_its_place_inside():
+    rng = np.random.default_rng(12)
+    world = _world(rng, beyond=40.0, acting_beyond=3, ncp=(300.0, 301.0))
+    problems = draw_problems(world, [], np.full(20, 30), 2, rng)
+    at = [(p, p.truth.causes[0][0]) for p in problems if p.truth.causes]
+    assert len(at) > 30
+    assert np.mean([_z2(p)[0, cause] > 0.7 * np.nanmax(_z2(p)) for p, cause in at]) > 0.9
+
+
+def test_worlds__regions_of_quiet_worlds_that_are_looked_at_mostly_hold_a_cause():
+    rng = np.random.default_rng(13)
+    quiet = [world for world in (draw_world(rng) for _ in range(200)) if world.quiet]
+    assert len(quiet) > 20
+    assert all(world.beyond == 0.0 for world in quiet)
+    seen = []
+    for world in quiet[:16]:
+        plain = replace(world, panel=0, hidden=0.0, n=min(world.n, 2000))
+        seen += draw_problems(plain, [], np.full(4, 25), 2, rng)
+    signal = [bool(p.truth.causes) for p in seen if np.nanmax(_z2(p)) > 30.0]
+    assert len(signal) > 20
+    assert np.mean(signal) > 0.6
 
 
 def test_problems__scores_of_a_panel_are_the_studys_own():

@@ -48,6 +48,7 @@ def good(traits):
         sets=[[np.array([1, 0])], [], [np.array([0]), np.array([3])]],
         modes=[np.full(5, ADDITIVE), np.full(5, ADDITIVE), np.full(5, DOMINANT)],
         blocks=[np.array([0.95, 0.0]), np.array([0.1, 0.1]), np.array([0.6, 0.4])],
+        masses=[np.array([0.99]), np.empty(0), np.array([0.96, 0.93])],
     )
 
 
@@ -60,6 +61,7 @@ def test_summarise__by_hand(traits, good):
     assert seen["average_precision_pooled"] == pytest.approx((1 + 1 + 3 / 4) / 3)
     assert seen["recall_at_10_percent_false"] == pytest.approx(2 / 3)
     assert seen["credible_set_coverage"] == pytest.approx(2 / 3)
+    assert seen["credible_set_mass"] == pytest.approx(0.96)
     assert seen["credible_set_size_median"] == 1
     assert seen["causes_in_a_credible_set"] == pytest.approx(2 / 3)
     assert seen["empty_windows_with_a_credible_set"] == 0

@@ -161,7 +161,7 @@ def finemap_sumstats(
             "coverage": coverage, "effects": effects, "additive_only": additive_only, "posterior": posterior,
             "keep_outliers": keep_outliers,
         }  # fmt: skip
-        _write(findings, folder, {"inputs": inputs, "parameters": parameters})
+        _write(findings, folder, {"inputs": inputs, "parameters": parameters, "build": ours.cohort.build})
     return {name: findings}
 
 

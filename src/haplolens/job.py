@@ -152,7 +152,8 @@ def run(
             name: _complete(answer, loaded, provenance, models.get(name)) for name, answer in found.items()
         }
         places = _write(found, models, loaded, folder, reporter)
-        folder.finish(provenance | {"traits": places} | _circumstances(started))
+        known = {"traits": places, "build": loaded.cohort.build}
+        folder.finish(provenance | known | _circumstances(started))
     return found
 
 
@@ -192,7 +193,6 @@ def _provenance(settled: dict[str, Any], inputs: list[Path]) -> dict:
         "seed": settled["seed"],
         "inputs": digests([*inputs, *lists]),
         "network": network_digest(settled.get("posterior", "deconvolved")),
-        "build": settled.get("build"),
     }
 
 

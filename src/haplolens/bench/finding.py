@@ -157,7 +157,7 @@ def _comparable_records(suite: str, one: Found, references: dict[str, Found]) ->
 
 
 def _set_records(suite: str, one: Found) -> list[dict]:
-    """Coverage, size and power of the credible sets, and how often a window without a cause has one."""
+    """Coverage of sets, seen and as they say, their size and power; how often a window without a cause has one."""
     truth = [trait.causal for trait in one.traits]
     sets = [(t, members) for t, s in zip(truth, one.said, strict=True) for members in s.sets or []]
     if not sets:
@@ -172,8 +172,15 @@ def _set_records(suite: str, one: Found) -> list[dict]:
     quiet = [
         bool(s.sets) for trait, s in zip(one.traits, one.said, strict=True) if not trait.causal_blocks.any()
     ]
+    masses = np.concatenate([np.empty(0), *(s.masses for s in one.said if s.masses is not None)])
+    told = (
+        [record(suite, one.method, "credible_set_mass", float(masses.mean()), n=len(sets))]
+        if len(masses)
+        else []
+    )
     return [
         _share(suite, one, "credible_set_coverage", hits, len(sets)),
+        *told,
         record(suite, one.method, "credible_set_size_median", float(np.median(sizes)), n=len(sets)),
         *_shares(suite, one, "causes_in_a_credible_set", held, int(sum(t.sum() for t in truth))),
         *_shares(suite, one, "empty_windows_with_a_credible_set", sum(quiet), len(quiet)),

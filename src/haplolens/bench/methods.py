@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 
@@ -99,7 +99,7 @@ def _each(
 
 
 def _timed(one: Said, seconds: float) -> Said:
-    return Said(one.scores, one.sets, one.modes, one.blocks, seconds, one.fallback)
+    return replace(one, seconds=seconds)
 
 
 def _additive(evidence: Evidence) -> object:
@@ -259,9 +259,12 @@ def _posterior(
     modes: bool = True,
     fallback: bool = False,
 ) -> Said:
-    sets = [one.variants for one in credible_sets(found, data.columns, temper=temper)]
+    sets = credible_sets(found, data.columns, temper=temper)
     blocks = block_probability(effects_of(found), trait.block_of, len(trait.causal_blocks))
-    return Said(found.pip, sets, found.mode if modes else None, blocks, fallback=fallback)
+    return Said(
+        found.pip, [one.variants for one in sets], found.mode if modes else None, blocks, fallback=fallback,
+        masses=np.array([one.coverage for one in sets]),
+    )  # fmt: skip
 
 
 def _exact(task: Task) -> Answers:
@@ -325,8 +328,8 @@ def answer_tasks(tasks: Sequence[Task]) -> list[Answers]:
 class Taught:
     """What the learning traits of one window say: effects, and causes found on average."""
 
-    evidence: np.ndarray
-    lbf: np.ndarray
+    evidence: list[np.ndarray]
+    lbf: list[np.ndarray]
     causes: float
 
 
@@ -342,7 +345,7 @@ def teach(task: Task) -> Taught:
             )
         )
     return Taught(
-        np.concatenate([np.empty((0, 4)), *(fit.evidence for fit in fits)]),
-        np.concatenate([np.empty(0), *(fit.lbf for fit in fits)]),
+        [fit.evidence for fit in fits],
+        [fit.lbf for fit in fits],
         float(np.mean([fit.pip.sum() for fit in fits])),
     )

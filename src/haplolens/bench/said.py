@@ -29,6 +29,8 @@ class Said:
         What it took, with the part that traits of the window share.
     fallback
         It left the answer to another method.
+    masses
+        Probability that each set says it holds its cause with, or None.
     """
 
     scores: np.ndarray
@@ -37,6 +39,7 @@ class Said:
     blocks: np.ndarray | None = None
     seconds: float = 0.0
     fallback: bool = False
+    masses: np.ndarray | None = None
 
 
 def block_probability(effects: np.ndarray, block_of: np.ndarray, n_blocks: int) -> np.ndarray:
@@ -74,6 +77,8 @@ def save(path: Path, said: Sequence[Said]) -> None:
         parts["n_sets"] = np.array([len(found) for found in sets])
         parts["set_size"] = np.array([len(one) for found in sets for one in found], int)
         parts["members"] = np.concatenate([np.zeros(0, int), *(one for found in sets for one in found)])
+    if said[0].masses is not None:
+        parts["masses"] = np.concatenate([one.masses for one in said])
     if said[0].modes is not None:
         parts["modes"] = np.concatenate([one.modes for one in said]).astype(np.int8)
     if said[0].blocks is not None:
@@ -96,12 +101,21 @@ def load(path: Path) -> list[Said]:
         _split(parts["blocks"].astype(np.float64), parts["n_blocks"]) if "blocks" in parts else [None] * n
     )
     sets: list = [None] * n
+    masses = _split(parts["masses"], parts["n_sets"]) if "masses" in parts else [None] * n
     if "n_sets" in parts:
         each = _split(parts["members"], parts["set_size"])
         ends = np.cumsum(parts["n_sets"])
         sets = [each[end - k : end] for k, end in zip(parts["n_sets"], ends, strict=True)]
     return [
-        Said(scores[i], sets[i], modes[i], blocks[i], float(parts["seconds"][i]), bool(parts["fallback"][i]))
+        Said(
+            scores[i],
+            sets[i],
+            modes[i],
+            blocks[i],
+            float(parts["seconds"][i]),
+            bool(parts["fallback"][i]),
+            masses[i],
+        )
         for i in range(n)
     ]
 

@@ -27,7 +27,7 @@ WORDS_AT_ONCE = 128
 """Words of 64 samples turned into floats at a time: counts stay whole in float32, and memory small."""
 
 PAIRS_AT_ONCE = 512
-"""Pairs whose bits are counted at a time: small enough for the processor's cache."""
+"""Pairs whose bits are counted at a time: in the processor's cache up to some thousand samples."""
 
 SPARSE = 0.2
 """Share of a tile's pairs below which counting bits pair by pair beats a matrix product."""
@@ -171,7 +171,9 @@ def _bit_products(
         het_a, hom_a, called_a = (plane.take(row[at], axis=1) for plane in a)
         het_b, hom_b, called_b = (plane.take(column[at], axis=1) for plane in b)
         het[at] = _common(het_a, het_b)
-        dosage[at] = het[at] + 2.0 * (_common(het_a, hom_b) + _common(hom_a, het_b)) + 4.0 * _common(hom_a, hom_b)
+        dosage[at] = (
+            het[at] + 2.0 * (_common(het_a, hom_b) + _common(hom_a, het_b)) + 4.0 * _common(hom_a, hom_b)
+        )
         called[0, at] = _common(called_a, called_b)
         called[1, at] = _common(het_a, called_b) + 2.0 * _common(hom_a, called_b)
         called[2, at] = _common(called_a, het_b) + 2.0 * _common(called_a, hom_b)

@@ -27,7 +27,11 @@ MOST_LEARNED = 60
 VARIANT_FEATURES = 36
 SLOT_FEATURES = 9
 PAIR_FEATURES = 2
-CONTEXT_FEATURES = 16
+CONTEXT_FEATURES = 24
+FIRST_CONTEXT = 16
+"""Numbers of the context that the first networks read; later ones are appended, so that those still work."""
+MOST_COUNTED = 300
+"""As `MOST_LEARNED`, for networks that read more."""
 MAF_AT, LD_SCORE_AT, SURPRISE_AT, REST_AT = 22, 24, 27, slice(4, 8)
 """Where `inference.describe` finds frequencies, LD scores, misfit of score and LD, and scores left, in a variant's."""
 SWAPPED = [0, 2, 1, 3]
@@ -186,6 +190,10 @@ def _context(
             np.log1p(z2.max()) / 2.0 - 1.5,
             len(found.alpha) / 3.0,
             float(additive_only),
+            np.log1p(min(learned.n_effects, MOST_COUNTED)) / 2.0,
+            *(np.log(learned.encoding_shares) + 1.5),
+            2.0 * np.log(learned.spread_lbf) + 1.0,
+            *(4.0 * learned.company - 2.0),
         ]
     )
 

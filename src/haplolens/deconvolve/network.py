@@ -48,14 +48,25 @@ class Deconvolver(nn.Module):
         Attention and messages see the LD matrix; False is the ablation.
     kernel
         Neighbours a convolution reads; 1 is the ablation.
+    context
+        Numbers it reads of the context, the first ones.
     """
 
     def __init__(
-        self, width: int = 64, depth: int = 4, heads: int = 8, *, see_ld: bool = True, kernel: int = 7
+        self,
+        width: int = 64,
+        depth: int = 4,
+        heads: int = 8,
+        *,
+        see_ld: bool = True,
+        kernel: int = 7,
+        context: int = CONTEXT_FEATURES,
     ) -> None:
         super().__init__()
-        self.options = {"width": width, "depth": depth, "heads": heads, "see_ld": see_ld, "kernel": kernel}
-        self.read = nn.Linear(VARIANT_FEATURES + CONTEXT_FEATURES, width)
+        self.options = {
+            "width": width, "depth": depth, "heads": heads, "see_ld": see_ld, "kernel": kernel, "context": context
+        }  # fmt: skip
+        self.read = nn.Linear(VARIANT_FEATURES + context, width)
         self.near = _Neighbours(width, kernel)
         self.bias = nn.Linear(3 * PAIR_FEATURES, heads, bias=False) if see_ld else None
         self.blocks = nn.ModuleList(_Block(width, heads, see_ld) for _ in range(depth))
@@ -100,7 +111,7 @@ class Deconvolver(nn.Module):
 
     def _variant_states(self, variants: Tensor, pairs: Tensor, context: Tensor, there: Tensor) -> Tensor:
         """(B, V, W)."""
-        wide = context[:, None].expand(-1, variants.shape[1], -1)
+        wide = context[:, None, : self.options["context"]].expand(-1, variants.shape[1], -1)
         state = self.read(torch.cat([variants, wide], dim=2)) * there[:, :, None]
         state = self.near(state) * there[:, :, None]
         bias = ((there - 1.0) * 1e4)[:, None, None]  # (B, 1, 1, V)

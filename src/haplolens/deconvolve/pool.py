@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from haplolens.deconvolve.sources import Source, check_files, open_sources
 from haplolens.deconvolve.worlds import MAX_CAUSES, World, draw_world
 from haplolens.finemap.encodings import UNRESOLVED
 from haplolens.finemap.posterior import fit_variants
-from haplolens.finemap.priors import FLAT, NOTHING_LEARNED, Learned, learn
+from haplolens.finemap.priors import FLAT, Learned, learn
 from haplolens.parallel import Progress
 
 TRAITS_PER_WINDOW = 4
@@ -60,7 +60,8 @@ def draw_examples(
 ) -> list[Example]:
     """All regions of one cohort, with what the other regions of it teach; of the sources' own if its size is given."""
     world = draw_world(rng, n_samples)
-    n_windows = int(rng.choice([1, rng.integers(2, 6), rng.integers(6, 20)], p=[0.15, 0.25, 0.6]))
+    few, some, many = rng.integers(2, 6), rng.integers(6, 20), rng.integers(20, 40)
+    n_windows = int(rng.choice([1, few, some, many], p=[0.15, 0.3, 0.45, 0.1]))
     sizes = draw_sizes(n_windows, rng)
     problems = draw_problems(world, sources, sizes, TRAITS_PER_WINDOW, rng, only=n_samples is not None)
     return read_examples(world, problems, rng)
@@ -91,11 +92,10 @@ def read_examples(world: World, problems: Sequence[Problem], rng: np.random.Gene
                 for fit, other in zip(first, problems, strict=True)
                 if not apart or other.window != problem.window
             ]
-            lessons[problem.window] = (
-                learn(np.concatenate([f.evidence for f in taught]), np.concatenate([f.lbf for f in taught]))
-                if taught
-                else NOTHING_LEARNED
-            )
+            learned = learn([f.evidence for f in taught], [f.lbf for f in taught])
+            if world.additive_only:  # additive scores say nothing of encodings
+                learned = replace(learned, encoding_prior=FLAT, encoding_shares=FLAT)
+            lessons[problem.window] = learned
         learned = lessons[problem.window]
         found = fit_variants(problem.columns, problem.trait, learned.encoding_prior, expected_causes=expected)
         inputs = read_inputs(problem.columns, problem.trait, found, learned, expected)

@@ -31,6 +31,10 @@ QUIET_TRAITS, QUIET_KEPT = 40, 0.03
 """Traits planted on a window of a quiet world, and the share of those without signal that is kept."""
 COALESCENT_SHARE = 0.3
 """Share of windows on simulated genealogies."""
+MOST_BEYOND = 300
+"""Variants beyond each edge of a region that may act, at most; as many as the region has, if it has fewer."""
+MOST_SHARE_BEYOND, MOST_SHARE = 0.4, 0.9
+"""Of a trait's variance, at most, those explain, and everything genetic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +91,10 @@ def draw_problems(
     """
     made = []
     for number, size in enumerate(sizes):
-        name, study, panel = _draw_window(world, sources, int(size), only, rng)
-        if study is None:
+        name, study, panel, inside = _draw_window(world, sources, int(size), only, rng)
+        if inside.sum() < 2:
             continue
-        window = _Window(world, name, study, panel, rng)
+        window = _Window(world, name, study, panel, rng, inside)
         if world.quiet:  # many regions, of which those with signal are looked at, and few others
             many = _plant(world, window, QUIET_TRAITS, number, rng)
             made += [one for one in many if _signal(one) > SIGNAL or rng.random() < QUIET_KEPT]
@@ -107,9 +111,11 @@ def _signal(problem: Problem) -> float:
 
 def _draw_window(
     world: World, sources: Sequence[Source], size: int, only: bool, rng: np.random.Generator
-) -> tuple[str, People | None, People | None]:
+) -> tuple[str, People, People | None, np.ndarray]:
+    """Where it is from, a study, a panel, and which variants are inside: the others lie beyond its edges."""
     n_people = min(world.n, MAX_PEOPLE)
-    wanted = int(size * 1.25) + 2  # some are rare
+    beyond = min(size, MOST_BEYOND) if world.beyond else 0
+    wanted = int((size + 2 * beyond) * 1.25) + 2  # some are rare
     how = (wanted, n_people, world.panel, world.other)
     if not sources or (not only and rng.random() < COALESCENT_SHARE):
         name, (study, panel) = "coalescent", draw_coalescent(*how, rng)
@@ -120,33 +126,47 @@ def _draw_window(
     common = study.maf >= MIN_MAF
     if panel is not None:
         common &= panel.maf > 0.0
-    kept = np.flatnonzero(common)[:size]
-    if len(kept) < 2:
-        return name, None, None
-    return name, study.take(kept), None if panel is None else panel.take(kept)
+    kept = np.flatnonzero(common)[: size + 2 * beyond]
+    inside = np.zeros(len(kept), bool)
+    start = max(min(beyond, len(kept) - size), 0)
+    inside[start : start + size] = True
+    return name, study.take(kept), None if panel is None else panel.take(kept), inside
 
 
 class _Window:
     """One window of a world: what all of its traits share."""
 
     def __init__(
-        self, world: World, name: str, study: People, panel: People | None, rng: np.random.Generator
-    ):
+        self,
+        world: World,
+        name: str,
+        study: People,
+        panel: People | None,
+        rng: np.random.Generator,
+        inside: np.ndarray | None = None,
+    ) -> None:
         self.name, self.place, n_here = name, study.place, study.het.shape[1]
         root = None if world.binary or world.pairs else study.root  # those are made of people as they are
         self.n = max(world.n, n_here) if root is None else n_here
         if world.binary:  # a whole number of cohorts with the same genotypes
             self.n = n_here * max(round(self.n / n_here), 1)
         self.copies = self.n / n_here if world.binary else (self.n - 1.0) / (n_here - 1.0)
-        typed = np.ones(len(study.het), bool)
-        if world.hidden and len(typed) >= 8:
-            typed[rng.choice(len(typed), len(typed) // 8, replace=False)] = False
+        self.inside = np.ones(len(study.het), bool) if inside is None else inside
+        typed = self.inside.copy()
+        here = np.flatnonzero(typed)
+        if world.hidden and len(here) >= 8:
+            typed[rng.choice(here, len(here) // 8, replace=False)] = False
         self.typed = typed
+        self.outside = np.flatnonzero(~self.inside)
         self.raw = np.stack([study.het, study.hom])  # (2, V, N)
         centred = self.raw - self.raw.mean(axis=2, keepdims=True)
         self.rows = centred if root is None else (centred @ root)
         if root is not None:
             self.rows = self.rows - self.rows.mean(axis=2, keepdims=True)
+        if len(
+            self.outside
+        ):  # a neighbour that a typed variant stands for would be told as no cause, and look like one
+            self.outside = self.outside[~self._stands_for(self.outside).any(axis=1)]
         self.counts = (
             np.stack([(self.raw[0] + self.raw[1] < 0.5), self.raw[0] > 0.5, self.raw[1] > 0.5]).sum(axis=2).T
         )
@@ -160,9 +180,9 @@ class _Window:
             self.panel = _measured(centred, centred, raw, 1.0)
 
     def able(self, mode: int) -> np.ndarray:
-        """Positions that may act in a mode; untyped ones too."""
+        """Positions inside that may act in a mode; untyped ones too."""
         carriers = acting_carriers(self.counts, ENCODINGS[mode], self.minor_is_ref) * self.copies
-        return np.flatnonzero((carriers >= MIN_CARRIERS) & (self.maf >= self.min_maf))
+        return np.flatnonzero(self.inside & (carriers >= MIN_CARRIERS) & (self.maf >= self.min_maf))
 
     def acting(self, variant: int, mode: int) -> np.ndarray:
         """(N,) whitened, centred encoding of the minor allele."""
@@ -177,10 +197,14 @@ class _Window:
         where = np.cumsum(self.typed) - 1
         if self.typed[variant]:
             return where[[variant]]
+        return where[np.flatnonzero(self.typed)[self._stands_for(np.array([variant]))[0]]]
+
+    def _stands_for(self, variants: np.ndarray) -> np.ndarray:
+        """(k, T) whether each typed variant stands for each of (k,) others, by its LD with it."""
         dosage = self.rows[0] + 2 * self.rows[1]
         norm = np.maximum((dosage**2).sum(axis=1), 1e-9)
-        r2 = (dosage @ dosage[variant]) ** 2 / (norm * norm[variant])
-        return where[np.flatnonzero(self.typed & (r2 >= PROXY_R2))]
+        covariance = dosage[variants] @ dosage[self.typed].T
+        return covariance**2 >= PROXY_R2 * np.outer(norm[variants], norm[self.typed])
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,12 +342,23 @@ def _draw_causes(world: World, window: _Window, rng: np.random.Generator) -> tup
     genetic = np.zeros(window.rows.shape[2])
     for part, share in zip(parts, h2, strict=True):
         genetic += rng.choice([-1.0, 1.0]) * np.sqrt(share) * part
-    if world.background:
-        dosage = window.rows[0] + 2 * window.rows[1]
-        small = rng.normal(size=len(dosage)) @ (dosage / np.maximum(dosage.std(axis=1, keepdims=True), 1e-6))
-        genetic += small / max(small.std(), 1e-9) * np.sqrt(min(world.background / window.n, 0.1))
+    genetic += _small_effects(window, np.flatnonzero(window.inside), world.background, 0.1, rng)
+    acting = rng.permutation(window.outside)[: world.acting_beyond]
+    genetic += _small_effects(window, acting, world.beyond, MOST_SHARE_BEYOND, rng)
+    genetic *= np.sqrt(min(1.0, MOST_SHARE / max(float(genetic.var()), 1e-9)))
     causes = [window.accepted(variant) for variant in chosen]
     complete = all(window.typed[variant] for variant in chosen)
     modes_told = np.array([m if window.typed[v] else -1 for m, v in zip(told, chosen, strict=True)], int)
     truth = Truth(causes, modes_told, complete, all(len(found) for found in causes))
-    return genetic, float(min(genetic.var(), 0.9)), truth
+    return genetic, float(genetic.var()), truth
+
+
+def _small_effects(
+    window: _Window, acting: np.ndarray, together: float, most: float, rng: np.random.Generator
+) -> np.ndarray:
+    """(N,) what variants with normal effects per standard deviation explain: an expected z^2 of ``together``."""
+    if not together or not len(acting):
+        return np.zeros(window.rows.shape[2])
+    dosage = window.rows[0, acting] + 2 * window.rows[1, acting]
+    made = rng.normal(size=len(acting)) @ (dosage / np.maximum(dosage.std(axis=1, keepdims=True), 1e-6))
+    return made / max(float(made.std()), 1e-9) * np.sqrt(min(together / window.n, most))

@@ -39,6 +39,9 @@ class World:
         Chance that two of the causes only act together.
     background
         Expected z^2 of all the small effects in a region together.
+    beyond, acting_beyond
+        Expected z^2 of all effects of neighbours beyond the edges of a region together (0: none are drawn), and how
+        many of those act at most. Never in quiet worlds: there they alone would make most regions worth a look.
     hidden
         Chance that a cause is not typed.
     panel, other
@@ -59,6 +62,8 @@ class World:
     ncp: tuple[float, float]
     pairs: float
     background: float
+    beyond: float
+    acting_beyond: int
     hidden: float
     panel: int
     other: bool
@@ -85,7 +90,7 @@ def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
     With ``n_samples`` it is a cohort of that size with its own LD.
     """
     n = int(rng.choice([405, 3000, np.exp(rng.uniform(np.log(300), np.log(50_000)))], p=[0.15, 0.15, 0.7]))
-    panel = int(np.exp(rng.uniform(np.log(200), np.log(2000)))) if rng.random() < 0.2 else 0
+    panel = int(np.exp(rng.uniform(np.log(200), np.log(2000)))) if rng.random() < 0.22 else 0
     panel = 0 if n_samples else panel
     quiet = rng.random() < 0.2
     return World(
@@ -99,13 +104,20 @@ def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
         ncp=_draw_ncp(rng),
         pairs=float(rng.choice([0.0, 0.5], p=[0.88, 0.12])),
         background=float(rng.choice([0.0, rng.uniform(2, 20)], p=[0.8, 0.2])),
+        beyond=_draw_beyond(rng) if not quiet else 0.0,
+        acting_beyond=int(rng.choice([1, 3, 1000], p=[0.15, 0.15, 0.7])),
         hidden=float(rng.choice([0.0, 1.0, 0.3], p=[0.9, 0.05, 0.05])),
         panel=panel,
-        other=rng.random() < 0.4,
+        other=rng.random() < 0.5,
         additive_only=not n_samples and rng.random() < (0.4 if panel else 0.04),
         no_frequencies=rng.random() < 0.2,
         expected=EXPECTED_CAUSES if rng.random() < 0.2 and not quiet else float(np.exp(rng.normal(0.0, 0.4))),
     )
+
+
+def _draw_beyond(rng: np.random.Generator) -> float:
+    """Expected z^2 of what acts beyond the edges, in less than a quarter of the worlds."""
+    return float(np.exp(rng.uniform(np.log(10.0), np.log(900.0)))) if rng.random() < 0.22 else 0.0
 
 
 def _draw_ncp(rng: np.random.Generator) -> tuple[float, float]:

@@ -282,8 +282,7 @@ def _learn(fitter: _Fitter, regions: list[Region], threads: int) -> Learned:
     learned = NOTHING_LEARNED
     for _ in range(0 if fitter.options.additive_only else ROUNDS):
         seen = map_ordered(partial(fitter.lesson, learned=learned), regions, threads)
-        evidence, lbf = zip(*seen, (np.empty((0, 4)), np.empty(0)), strict=True)
-        learned = learn(np.concatenate(evidence), np.concatenate(lbf))
+        learned = learn(*zip(*seen, strict=True)) if regions else NOTHING_LEARNED
     return learned
 
 

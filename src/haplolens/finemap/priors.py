@@ -1,4 +1,4 @@
-"""The prior over encodings, learned from the cohort.
+"""What a cohort teaches: the prior over encodings, how strong causes are, and how many share a region.
 
 How often causes act additively, dominantly, recessively or in heterozygotes is a property of the trait. Each
 effect found says how well each encoding explains it; the prior that makes all of them most likely is found by
@@ -8,6 +8,7 @@ allele: naming the alleles the other way round changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,12 @@ MIN_LBF_TO_LEARN = 3.0
 USUAL_LBF = 12.0
 """Log Bayes factor of an effect where none has been seen; it counts as `PSEUDO_LBF` effects."""
 PSEUDO_LBF = 2.0
+USUAL_SPREAD = 0.6
+"""Standard deviation of the log of those log Bayes factors, where none has been seen; it counts as `PSEUDO_LBF` too."""
+USUAL_COMPANY = 0.4
+"""Share of regions with an effect that have a second, and of those that have a third, before any is seen."""
+PSEUDO_REGIONS = 2.0
+"""Regions that `USUAL_COMPANY` counts as."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,31 +44,59 @@ class Learned:
         Geometric mean of the log Bayes factors of the effects that are surely there: how strong causes are here.
     n_effects
         How many they were.
+    encoding_shares
+        (4,) the prior without its floor: the effects' own shares, one imagined effect in each encoding included.
+    spread_lbf
+        Standard deviation of the log of those log Bayes factors: how far causes differ in strength.
+    company
+        (2,) of the regions with such an effect, the share with a second; of those, with a third.
     """
 
     encoding_prior: np.ndarray
     usual_lbf: float
     n_effects: int
+    encoding_shares: np.ndarray
+    spread_lbf: float
+    company: np.ndarray
 
 
-NOTHING_LEARNED = Learned(FLAT, USUAL_LBF, 0)
-"""Before any effect has been seen."""
-
-
-def learn(evidence: np.ndarray, lbf: np.ndarray) -> Learned:
+def learn(evidence: Sequence[np.ndarray], lbf: Sequence[np.ndarray]) -> Learned:
     """What effects teach; those with a log Bayes factor below `MIN_LBF_TO_LEARN` are noise and teach nothing.
 
     Parameters
     ----------
     evidence
-        (K, 4), for each effect the Bayes factor of each encoding.
+        For each region (K, 4), for each effect the Bayes factor of each encoding.
     lbf
-        (K,) log Bayes factor of each.
+        For each region (K,), log Bayes factor of each effect.
     """
-    sure = lbf > MIN_LBF_TO_LEARN
-    total = np.log(lbf[sure]).sum() + PSEUDO_LBF * np.log(USUAL_LBF)
-    usual = float(np.exp(total / (sure.sum() + PSEUDO_LBF)))
-    return Learned(learn_encoding_prior(evidence[sure]), usual, int(sure.sum()))
+    sure = [one > MIN_LBF_TO_LEARN for one in lbf]
+    scales = np.concatenate([np.empty((0, 4)), *(one[at] for one, at in zip(evidence, sure, strict=True))])
+    logs = np.log(np.concatenate([np.empty(0), *(one[at] for one, at in zip(lbf, sure, strict=True))]))
+    n = len(logs)
+    usual = (logs.sum() + PSEUDO_LBF * np.log(USUAL_LBF)) / (n + PSEUDO_LBF)
+    spread = ((logs - usual) ** 2).sum() + PSEUDO_LBF * USUAL_SPREAD**2
+    prior = learn_encoding_prior(scales)
+    return Learned(
+        prior, float(np.exp(usual)), n, _counted(scales, prior), float(np.sqrt(spread / (n + PSEUDO_LBF))),
+        _company(np.array([int(at.sum()) for at in sure], int)),
+    )  # fmt: skip
+
+
+def _counted(evidence: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """(4,) shares of the effects (K, 4) in each encoding, with the pseudo-effects and without a floor."""
+    share = evidence / np.maximum(evidence.max(axis=1, keepdims=True, initial=0.0), 1e-300) * prior
+    counts = (share / np.maximum(share.sum(axis=1, keepdims=True), 1e-300)).sum(axis=0) + PSEUDO_EFFECTS
+    return counts / counts.sum()
+
+
+def _company(counts: np.ndarray) -> np.ndarray:
+    """(2,) shares of regions that go on to a second and a third effect, from the effects of each region.
+
+    Regions without one say nothing: how many of those are looked at is the choice of whoever looks.
+    """
+    reached = np.array([(counts >= k).sum() for k in (1, 2, 3)], float)
+    return (reached[1:] + PSEUDO_REGIONS * USUAL_COMPANY) / (reached[:-1] + PSEUDO_REGIONS)
 
 
 def learn_encoding_prior(evidence: np.ndarray, start: np.ndarray = FLAT) -> np.ndarray:
@@ -106,3 +141,7 @@ def _above_floor(prior: np.ndarray) -> np.ndarray:
             return raised
         low |= raised < FLOOR
     return prior
+
+
+NOTHING_LEARNED = learn([], [])
+"""Before any effect has been seen."""
