@@ -89,6 +89,11 @@ def test_network__does_not_care_which_allele_is_ref(trusting, seed, flips):
         **{**found.__dict__, "modes": np.where(flipped, found.modes[SWAPPED], found.modes)}
     )
     again = _mirrored(again, flipped, data, turned)
+    read = [
+        read_inputs(here.columns, here.trait, its, NOTHING_LEARNED, 0.5)
+        for here, its in ((data, found), (turned, again))
+    ]
+    np.testing.assert_allclose(read[0].slots, read[1].slots, atol=5e-3)
     one = trusting(data.columns, data.trait, found, NOTHING_LEARNED, 0.5).posterior
     two = trusting(turned.columns, turned.trait, again, NOTHING_LEARNED, 0.5).posterior
     np.testing.assert_allclose(one.pip, two.pip, atol=2e-4)

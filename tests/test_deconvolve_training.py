@@ -76,6 +76,19 @@ def test_network__padding_changes_nothing(pool, options):
     np.testing.assert_allclose(alone[1][0], beside[1][0, :n], atol=1e-4)
 
 
+def test_network__reads_the_first_numbers_alone(pool):
+    """What was appended after it was trained changes nothing."""
+    network = _random_network(reads=(36, 9, 16))
+    batch = stack(pool[:3])
+    before = _answer(network, batch)
+    for name, n_read in zip(("variants", "slots", "context"), (36, 9, 16), strict=True):
+        batch[name] = batch[name].copy()
+        batch[name][..., n_read:] += 3.0
+    for a, b in zip(before, _answer(network, batch), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(_answer(_random_network(), batch)[0], before[0])
+
+
 def test_reverse__twice_is_nothing(pool):
     batch = to_tensors(stack(pool[:3]))
     for name, value in reverse(reverse(batch)).items():
@@ -215,7 +228,8 @@ def test_shipped_weights__are_those_of_the_shipped_onnx(pool):
         batch = stack([example])
         ours = _answer(network, batch)
         fed = {name: batch[name] for name in Batch._fields}
-        theirs = shipped.session.run(None, fed | {"context": fed["context"][:, : shipped.n_context]})
+        fed |= {name: fed[name][..., :n_read] for name, n_read in shipped.reads.items()}
+        theirs = shipped.session.run(None, fed)
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(np.exp(a.numpy()), np.exp(b), atol=PARITY)
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from haplolens.deconvolve.joint import Joint
 from haplolens.finemap.encodings import TIE, UNRESOLVED, EncodedColumns
-from haplolens.finemap.posterior import RegionTrait, VariantPosterior
+from haplolens.finemap.posterior import RegionTrait, VariantPosterior, log_bayes_factor
 from haplolens.finemap.priors import Learned
 
 N_ENCODINGS = 4
@@ -24,12 +25,15 @@ FLOOR = 1e-5
 """Least share of a slot, spread evenly, so that the network can move to where SuSiE saw nothing at all."""
 MOST_LEARNED = 60
 """More effects than this teach the prior no better, as far as the network is told."""
-VARIANT_FEATURES = 36
-SLOT_FEATURES = 9
+VARIANT_FEATURES = 38
+SLOT_FEATURES = 11
 PAIR_FEATURES = 2
 CONTEXT_FEATURES = 24
-FIRST_CONTEXT = 16
-"""Numbers of the context that the first networks read; later ones are appended, so that those still work."""
+READS = (VARIANT_FEATURES, SLOT_FEATURES, CONTEXT_FEATURES)
+BEFORE_PAIRS = (36, 9, CONTEXT_FEATURES)
+"""What a network reads that is not told of pairs of causes: new numbers come last, so that older networks work."""
+SPLIT = 3
+"""Effects, the strongest ones, that are asked whether two causes would explain their signals better."""
 MOST_COUNTED = 300
 """As `MOST_LEARNED`, for networks that read more."""
 MAF_AT, LD_SCORE_AT, SURPRISE_AT, REST_AT = 22, 24, 27, slice(4, 8)
@@ -87,7 +91,8 @@ def read_inputs(
     left = trait.yty - 2.0 * explained @ columns.xty + explained @ through
     noise = trait.residual_variance or max(left, 1e-3 * trait.yty) / trait.n
     marginal = columns.xty / np.sqrt(gram.scale * trait.yty / (trait.n - 1.0))
-    residual = (columns.xty - through) / np.sqrt(gram.scale * noise)
+    unit = np.sqrt(gram.scale * noise)
+    residual = (columns.xty - through) / unit
     z, rest = (np.where(free, part.reshape(n_encodings, n_variants), 0.0) for part in (marginal, residual))
     swapped = _swapped(columns.frequency, z)
     z2, rest2 = _of_minor(z**2, swapped), _of_minor(rest**2, swapped)
@@ -96,12 +101,14 @@ def read_inputs(
     pairs = _pairs(columns, best, sign, np.where(z[best, np.arange(n_variants)] < 0, -1.0, 1.0))
     effects = _slots_of(found)
     start = _start(found, effects, columns.usable)
+    scores = _slot_scores(columns, found, effects, residual, noise)
+    two = _of_pairs(columns, effects, scores, columns.xty / unit, learned, expected_causes)
     context = _context(columns, trait, found, learned, expected_causes, z2)
     modes = _modes(found, columns, swapped)
     return Inputs(
-        _variant_features(columns, found, z2, rest2, z, pairs, modes, swapped).astype(np.float32),
+        _variant_features(columns, found, z2, rest2, z, pairs, modes, swapped, two[-1]).astype(np.float32),
         pairs,
-        _slot_features(columns, found, effects, start, through, noise, pairs).astype(np.float32),
+        _slot_features(columns, effects, start, scores, pairs, two).astype(np.float32),
         start.astype(np.float32), modes.astype(np.float32), context.astype(np.float32), effects, swapped,
     )  # fmt: skip
 
@@ -207,6 +214,7 @@ def _variant_features(
     pairs: np.ndarray,
     modes: np.ndarray,
     swapped: np.ndarray,
+    two: np.ndarray,
 ) -> np.ndarray:
     """(V, F)."""
     top, top_rest = z2.max(axis=0), rest2.max(axis=0)
@@ -237,6 +245,7 @@ def _variant_features(
             logit / 6.0,
             np.log(np.maximum(found.further, 1e-8)) / 6.0 + 1.0,
             *(np.maximum(modes.T, -7.0) / 4.0),
+            *two,
         ],
         axis=1,
     )
@@ -248,14 +257,25 @@ def _surprise(scores: np.ndarray, r: np.ndarray, at: np.ndarray, other: np.ndarr
     return (scores - between * scores[other]) ** 2 / np.maximum(1.0 - between**2, 0.05) * (at != other)
 
 
+def _slot_scores(
+    columns: EncodedColumns, found: VariantPosterior, effects: np.ndarray, residual: np.ndarray, noise: float
+) -> np.ndarray:
+    """(S, P) z-scores that the other effects leave to each slot, from those (P,) that all leave; 0 in empty ones."""
+    scores = np.zeros((SLOTS, len(residual)))
+    scores[effects == -1] = residual
+    for slot in np.flatnonzero(effects >= 0):
+        own = columns.gram.multiply(found.coefficient[effects[slot]])
+        scores[slot] = residual + own / np.sqrt(columns.gram.scale * noise)
+    return scores
+
+
 def _slot_features(
     columns: EncodedColumns,
-    found: VariantPosterior,
     effects: np.ndarray,
     start: np.ndarray,
-    through: np.ndarray,
-    noise: float,
+    scores: np.ndarray,
     pairs: np.ndarray,
+    two: np.ndarray,
 ) -> np.ndarray:
     """(S, V, G)."""
     n_encodings, n_variants = columns.factor.shape
@@ -265,9 +285,8 @@ def _slot_features(
     for slot, effect in enumerate(effects):
         if effect == -2:
             continue
-        others = through - columns.gram.multiply(found.coefficient[effect]) if effect >= 0 else through
-        z2 = (columns.xty - others) ** 2 / (columns.gram.scale * noise)
-        z2 = np.where(columns.factor > 0, z2.reshape(n_encodings, n_variants), 0.0).max(axis=0)
+        z2 = (scores[slot] ** 2).reshape(n_encodings, n_variants)
+        z2 = np.where(columns.factor > 0, z2, 0.0).max(axis=0)
         lead = int(start[slot, 1:].argmax())
         made[slot] = np.stack(
             [
@@ -280,7 +299,36 @@ def _slot_features(
                 np.full(n_variants, start[slot, 0] / 4.0 + 0.5),
                 np.full(n_variants, min(np.log1p(z2.max()) / 2.0 - 1.5, 4.0)),
                 np.full(n_variants, float(effect == -1)),
+                *two[slot],
             ],
             axis=1,
         )
     return made
+
+
+def _of_pairs(
+    columns: EncodedColumns,
+    effects: np.ndarray,
+    scores: np.ndarray,
+    marginal: np.ndarray,
+    learned: Learned,
+    expected_causes: float,
+) -> np.ndarray:
+    """(S + 1, 2, V) two causes in the place of each slot, and in the place of everything: log share of each variant in
+    them, and log odds of two against what is there.
+
+    Asked of the strongest effects and of what all leave; elsewhere nothing speaks for two.
+    """
+    prior = columns.prior(learned.encoding_prior)
+    chance = prior * (expected_causes / max(prior.sum(), 1e-300))
+    everything, left = SLOTS, SLOTS - FURTHER
+    scores = np.concatenate([scores, marginal[None]])
+    joint = Joint(columns, chance, (scores**2).max(axis=0))
+    share, odds = np.zeros((SLOTS + 1, columns.factor.shape[1])), np.full(SLOTS + 1, -np.inf)
+    for slot in [s for s in range(SPLIT) if effects[s] != -2] + [left, everything]:
+        share[slot], two = joint(scores[slot])
+        single = chance * np.exp(np.minimum(log_bayes_factor(scores[slot] ** 2), 600.0))
+        odds[slot] = two - np.log(max(single.sum() + (slot >= left), 1e-300))  # those may be nothing at all
+    share[left + 1 : SLOTS], odds[left + 1 : SLOTS] = share[left], odds[left]
+    told = np.log(np.maximum(share, 1e-7)) / 5.0 + 1.0, np.clip(odds, -10.0, 20.0) / 5.0
+    return np.stack([told[0], np.broadcast_to(told[1][:, None], share.shape)], axis=1)

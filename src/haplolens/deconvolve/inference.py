@@ -47,7 +47,8 @@ class Deconvolver:
         options.log_severity_level = 3
         source = model if isinstance(model, bytes) else str(model)
         self.session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        self.n_context = next(one.shape[1] for one in self.session.get_inputs() if one.name == "context")
+        inputs = {one.name: one.shape[-1] for one in self.session.get_inputs()}
+        self.reads = {name: inputs[name] for name in ("variants", "slots", "context")}
         self.familiar = familiar
 
     @classmethod
@@ -101,7 +102,7 @@ class Deconvolver:
     def run(self, regions: Sequence[Inputs]) -> list[tuple[np.ndarray, np.ndarray]]:
         """(S, 1 + V) log slots and (V, 5) log modes of regions of one size."""
         fed = {name: np.stack([getattr(one, name) for one in regions]).astype(np.float32) for name in _FIELDS}
-        fed["context"] = fed["context"][:, : self.n_context]
+        fed |= {name: fed[name][..., :n_read] for name, n_read in self.reads.items()}
         fed["there"] = np.ones(fed["variants"].shape[:2], np.float32)
         slots, modes = self.session.run(None, fed)
         return list(zip(slots, modes, strict=True))

@@ -11,18 +11,23 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from haplolens.deconvolve.calibration import reliability, truth_of
-from haplolens.deconvolve.card import card, scores_of
+from haplolens.deconvolve.calibration import Bin, reliability, truth_of
+from haplolens.deconvolve.card import Scores, card, scores_of
 from haplolens.deconvolve.familiar import describe, familiar_of
 from haplolens.deconvolve.pool import Stored, make_pool, read_pool
 from haplolens.errors import MissingPeerError, OutputError
 from haplolens.io.genotypes import read_genotypes
 from haplolens.progress import Reporter
 
-POOL_CODE = ("features.py", "pool.py", "problems.py", "sources.py", "sources.toml", "worlds.py")
+if TYPE_CHECKING:
+    from haplolens.deconvolve.network import Deconvolver
+
+Judged = tuple[list[Scores], list[Bin]]
+POOL_CODE = ("features.py", "joint.py", "pool.py", "problems.py", "sources.py", "sources.toml", "worlds.py")
 """Files, beside `finemap`, that examples depend on."""
 
 
@@ -105,13 +110,14 @@ def train_deconvolver(
         "familiar": familiar_of(_described(examples)),
     }
     test = read_pool(made["test"])
+    judged = _finish(out, net, test, about)
     if ablation:
         from haplolens.deconvolve.ablation import ablate
 
-        about["ablation"] = [
-            asdict(one) for one in ablate(examples, test, threads=threads, seed=seed, reporter=reporter)
-        ]
-    return _finish(out, net, test, about)
+        parts = ablate(examples, test, threads=threads, seed=seed, reporter=reporter)
+        about["ablation"] = [asdict(one) for one in parts]
+        _describe(out, about, judged)
+    return _made(out)
 
 
 def adapt_deconvolver(
@@ -175,7 +181,8 @@ def adapt_deconvolver(
         "recipe": asdict(recipe) | {"n_examples": len(examples), "seed": seed},
         "sources": _counts(examples), "familiar": familiar_of(_described(examples), known), "helped": helped,
     }  # fmt: skip
-    return _finish(out, net, test, about)
+    _finish(out, net, test, about)
+    return _made(out)
 
 
 def _make_room(out: Path, force: bool) -> None:
@@ -236,10 +243,30 @@ def _n_samples(genotypes: Sequence[Path]) -> int:
     return read_genotypes(genotypes[0]).n_samples
 
 
-def _finish(out: Path, net: object, test: list[Stored], about: dict) -> dict:
+def _finish(out: Path, net: Deconvolver, test: list[Stored], about: dict) -> Judged:
     """Judge, export, write the card."""
     from haplolens.deconvolve.export import export_onnx
-    from haplolens.deconvolve.training import answers, save_network
+    from haplolens.deconvolve.training import save_network
+
+    judged = _judge(net, test)
+    sizes = np.argsort([e.n_variants for e in test])
+    proof = [test[i] for i in sizes[np.linspace(0, len(test) - 1, 12).astype(int)]]
+    about["onnx_parity"] = export_onnx(net, proof, out / "network.onnx.part")
+    about["scores"], about["reliability"] = ([asdict(one) for one in part] for part in judged)
+    save_network(net, out, {})
+    os.replace(out / "network.onnx.part", out / "network.onnx")
+    about["options"] = net.options
+    about["sha256"] = {
+        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+        for name in ("weights.safetensors", "network.onnx")
+    }
+    _describe(out, about, judged)
+    return judged
+
+
+def _judge(net: Deconvolver, test: list[Stored]) -> Judged:
+    """Scores over everything and by source, and the reliability table; complete regions alone."""
+    from haplolens.deconvolve.training import answers
 
     answered = answers(net, test)
     susie, pips = [before for before, _ in answered], [after for _, after in answered]
@@ -247,30 +274,24 @@ def _finish(out: Path, net: object, test: list[Stored], about: dict) -> dict:
     bins = reliability(
         [pips[i] for i in complete], [truth_of(test[i]) for i in complete], [test[i].place for i in complete]
     )
-    names = ["all", *sorted({e.source for e in test})]
-    judged = []
-    for name in names:
+    scores = []
+    for name in ["all", *sorted({e.source for e in test})]:
         at = [i for i in complete if name in ("all", test[i].source)]
         if len(at) >= 20 and any(len(test[i].causes) for i in at):
-            judged.append(
+            scores.append(
                 scores_of(name, [test[i] for i in at], [pips[i] for i in at], [susie[i] for i in at])
             )
-    sizes = np.argsort([e.n_variants for e in test])
-    proof = [test[i] for i in sizes[np.linspace(0, len(test) - 1, 12).astype(int)]]
-    parity = export_onnx(net, proof, out / "network.onnx.part")
-    about |= {
-        "onnx_parity": parity,
-        "scores": [asdict(s) for s in judged],
-        "reliability": [asdict(b) for b in bins],
-    }
-    save_network(net, out, about)
-    os.replace(out / "network.onnx.part", out / "network.onnx")
-    about["sha256"] = {
-        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
-        for name in ("weights.safetensors", "network.onnx")
-    }
-    save_network(net, out, about)
-    (out / "card.md").write_text(card(about, judged, bins))
+    return scores, bins
+
+
+def _describe(out: Path, about: dict, judged: Judged) -> None:
+    """``network.json`` and the card."""
+    (out / "network.json").write_text(json.dumps(about, indent=1) + "\n")
+    (out / "card.md").write_text(card(about, *judged))
+
+
+def _made(out: Path) -> dict:
+    """What ``network.json`` says of weights that are finished; their examples are let go."""
     shutil.rmtree(out / "pool")
     return json.loads((out / "network.json").read_text())
 

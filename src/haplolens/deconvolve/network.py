@@ -6,17 +6,13 @@ returns SuSiE's posterior.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from haplolens.deconvolve.features import (
-    CONTEXT_FEATURES,
-    PAIR_FEATURES,
-    SLOT_FEATURES,
-    VARIANT_FEATURES,
-)
+from haplolens.deconvolve.features import PAIR_FEATURES, READS
 
 N_MODES = 5
 
@@ -48,8 +44,8 @@ class Deconvolver(nn.Module):
         Attention and messages see the LD matrix; False is the ablation.
     kernel
         Neighbours a convolution reads; 1 is the ablation.
-    context
-        Numbers it reads of the context, the first ones.
+    reads
+        Numbers it reads of each variant, of each variant in each slot, and of the context: the first ones.
     """
 
     def __init__(
@@ -60,24 +56,25 @@ class Deconvolver(nn.Module):
         *,
         see_ld: bool = True,
         kernel: int = 7,
-        context: int = CONTEXT_FEATURES,
+        reads: Sequence[int] = READS,
     ) -> None:
         super().__init__()
         self.options = {
-            "width": width, "depth": depth, "heads": heads, "see_ld": see_ld, "kernel": kernel, "context": context
+            "width": width, "depth": depth, "heads": heads, "see_ld": see_ld, "kernel": kernel, "reads": list(reads)
         }  # fmt: skip
-        self.read = nn.Linear(VARIANT_FEATURES + context, width)
+        of_variant, of_slot, of_context = self.reads = tuple(reads)
+        self.read = nn.Linear(of_variant + of_context, width)
         self.near = _Neighbours(width, kernel)
         self.bias = nn.Linear(3 * PAIR_FEATURES, heads, bias=False) if see_ld else None
         self.blocks = nn.ModuleList(_Block(width, heads, see_ld) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
-        self.slot_state = nn.Linear(width + SLOT_FEATURES, width)
+        self.slot_state = nn.Linear(width + of_slot, width)
         self.between = _Attention(width, heads)
         self.slot_norm = nn.LayerNorm(width)
         self.key = nn.Linear(width, width)
         self.query = _zero(nn.Linear(width, width))
         self.claim = nn.Sequential(
-            nn.Linear(2 * width + SLOT_FEATURES, width), nn.GELU(), _zero(nn.Linear(width, 1))
+            nn.Linear(2 * width + of_slot, width), nn.GELU(), _zero(nn.Linear(width, 1))
         )
         self.none = _zero(nn.Linear(width, 1))
         self.mode = nn.Sequential(nn.Linear(width, width), nn.GELU(), _zero(nn.Linear(width, N_MODES)))
@@ -99,7 +96,9 @@ class Deconvolver(nn.Module):
         tuple of Tensor
             Log probabilities of each slot (B, S, 1 + V; the first is `no cause`), and of each variant's mode (B, V, 5).
         """
-        state = self._variant_states(variants, pairs, context, there)
+        of_variant, of_slot, of_context = self.reads
+        slots = slots[..., :of_slot]
+        state = self._variant_states(variants[..., :of_variant], pairs, context[:, :of_context], there)
         hidden = (there - 1.0) * 1e4  # (B, V)
         slot = self._slot_states(state, slots, start[:, :, 1:] + hidden[:, None])  # (B, S, W)
         step = self._steps(state, slot, slots)  # (B, S, V)
@@ -111,7 +110,7 @@ class Deconvolver(nn.Module):
 
     def _variant_states(self, variants: Tensor, pairs: Tensor, context: Tensor, there: Tensor) -> Tensor:
         """(B, V, W)."""
-        wide = context[:, None, : self.options["context"]].expand(-1, variants.shape[1], -1)
+        wide = context[:, None].expand(-1, variants.shape[1], -1)
         state = self.read(torch.cat([variants, wide], dim=2)) * there[:, :, None]
         state = self.near(state) * there[:, :, None]
         bias = ((there - 1.0) * 1e4)[:, None, None]  # (B, 1, 1, V)

@@ -21,7 +21,6 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from haplolens.deconvolve.features import FIRST_CONTEXT
 from haplolens.deconvolve.loss import MODE_WEIGHT, SET_WEIGHT, log_loss, mode_loss, set_loss
 from haplolens.deconvolve.network import Batch, Deconvolver
 from haplolens.deconvolve.pool import Stored, stack
@@ -366,6 +365,6 @@ def save_network(network: Deconvolver, folder: Path, about: dict) -> None:
 def load_network(folder: Path) -> Deconvolver:
     """A network that `save_network` wrote."""
     options = json.loads((folder / "network.json").read_text())["options"]
-    network = Deconvolver(**{"context": FIRST_CONTEXT} | options)
+    network = Deconvolver(**options)
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     return network.eval()

@@ -122,15 +122,12 @@ class EncodedGram:
     def correlation(self, columns: np.ndarray) -> np.ndarray:
         """See `Gram.correlation`."""
         encoding, variant = np.divmod(np.asarray(columns), self.factor.shape[1])
-        weight = self.weights[encoding] * self.factor[encoding, variant][:, None]  # (k, 2)
+        weight = self.weights[encoding] * self.factor[encoding, variant][:, None]
+        het, hom = weight.T[:, :, None].astype(self.indicators.dtype)  # (k, 1) each
         v = self.factor.shape[1]
-        quarters = self.indicators.reshape(2, v, 2, v)
-        if not np.array_equal(variant, np.arange(v)):
-            quarters = quarters[:, variant][..., variant]
-        out = np.zeros((len(variant), len(variant)))
-        for a, b in np.ndindex(2, 2):
-            out += quarters[a, :, b] * np.outer(weight[:, a], weight[:, b])
-        return out / self.scale
+        rows = self.indicators[variant] * het + self.indicators[v + variant] * hom  # (k, 2V)
+        rows = np.ascontiguousarray(rows.T)  # whole rows are gathered faster than single numbers
+        return (rows[variant] * het + rows[v + variant] * hom).astype(np.float64) / self.scale
 
     def take(self, variants: np.ndarray) -> EncodedGram:
         """See `Gram.take`."""
