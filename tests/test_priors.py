@@ -67,6 +67,15 @@ def test_learn__company_is_how_many_effects_share_a_region():
     np.testing.assert_array_equal(without.company, learned.company)
 
 
+def test_learn__where_one_effect_alone_was_looked_for_says_nothing_of_company():
+    lbf = [np.array([9.0, 8.0]), np.array([7.0]), np.array([30.0])]
+    evidence = [np.ones((len(one), 4)) for one in lbf]
+    learned, all_told = learn(evidence, lbf, [False, True, True]), learn(evidence, lbf)
+    np.testing.assert_array_equal(learned.company, learn(evidence[:1], lbf[:1]).company)
+    assert learned.company[0] > all_told.company[0]
+    assert (learned.n_effects, learned.usual_lbf) == (all_told.n_effects, all_told.usual_lbf)
+
+
 def test_learn__spread_is_that_of_the_strengths_and_shares_have_no_floor():
     rng = np.random.default_rng(3)
     lbf = np.exp(rng.normal(3.0, 0.25, 400))

@@ -60,7 +60,9 @@ class Learned:
     company: np.ndarray
 
 
-def learn(evidence: Sequence[np.ndarray], lbf: Sequence[np.ndarray]) -> Learned:
+def learn(
+    evidence: Sequence[np.ndarray], lbf: Sequence[np.ndarray], alone: Sequence[bool] | None = None
+) -> Learned:
     """What effects teach; those with a log Bayes factor below `MIN_LBF_TO_LEARN` are noise and teach nothing.
 
     Parameters
@@ -69,17 +71,20 @@ def learn(evidence: Sequence[np.ndarray], lbf: Sequence[np.ndarray]) -> Learned:
         For each region (K, 4), for each effect the Bayes factor of each encoding.
     lbf
         For each region (K,), log Bayes factor of each effect.
+    alone
+        Regions in which no more than one effect was looked for: they say nothing of company. None by default.
     """
     sure = [one > MIN_LBF_TO_LEARN for one in lbf]
     scales = np.concatenate([np.empty((0, 4)), *(one[at] for one, at in zip(evidence, sure, strict=True))])
     logs = np.log(np.concatenate([np.empty(0), *(one[at] for one, at in zip(lbf, sure, strict=True))]))
+    counts = np.array([int(at.sum()) for at in sure], int)
     n = len(logs)
     usual = (logs.sum() + PSEUDO_LBF * np.log(USUAL_LBF)) / (n + PSEUDO_LBF)
     spread = ((logs - usual) ** 2).sum() + PSEUDO_LBF * USUAL_SPREAD**2
     prior = learn_encoding_prior(scales)
     return Learned(
         prior, float(np.exp(usual)), n, _counted(scales, prior), float(np.sqrt(spread / (n + PSEUDO_LBF))),
-        _company(np.array([int(at.sum()) for at in sure], int)),
+        _company(counts[~np.array(alone, bool)] if alone is not None else counts),
     )  # fmt: skip
 
 

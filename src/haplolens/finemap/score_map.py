@@ -141,10 +141,10 @@ class _Fitter:
         notes = [text for text in (self._said(region, mismatch), fit.note) if text]
         return replace(fit, note="; ".join(notes)), mismatch
 
-    def lesson(self, region: Region, learned: Learned) -> tuple[np.ndarray, np.ndarray]:
-        """(K, 4) evidence and (K,) log Bayes factors of a region's effects."""
-        fit, _ = self.fit(region, learned, teaching=True)
-        return fit.evidence, fit.lbf
+    def lesson(self, region: Region, learned: Learned) -> tuple[np.ndarray, np.ndarray, bool]:
+        """(K, 4) evidence and (K,) log Bayes factors of a region's effects, and whether but one was looked for."""
+        fit, mismatch = self.fit(region, learned, teaching=True)
+        return fit.evidence, fit.lbf, mismatch.verdict != "consistent"
 
     def _said(self, region: Region, mismatch: Mismatch) -> str:
         """What a reader must know of the region's LD."""
