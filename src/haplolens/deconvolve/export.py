@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,12 +50,16 @@ def export_onnx(network: Deconvolver, examples: Sequence[Stored], path: Path) ->
         {0: regions, 1: variants}, {0: regions, 2: variants, 3: variants}, {0: regions, 2: variants},
         {0: regions, 2: following}, {0: regions, 1: variants}, {0: regions}, {0: regions, 1: variants},
     )  # fmt: skip
+    told = logging.getLogger("torch.onnx")
+    level = told.level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        told.setLevel(logging.ERROR)  # it tells which other packages it would know the operators of
         program = torch.onnx.export(
             network.eval(), fed, dynamo=True, dynamic_shapes=axes, input_names=list(Batch._fields),
             output_names=["log_slots", "log_modes"], verbose=False, external_data=False,
         )  # fmt: skip
+        told.setLevel(level)
     assert program is not None
     program.save(str(path), external_data=False)
     worst = max(_difference(network, path, [example]) for example in examples)
