@@ -3,8 +3,8 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from finemap_windows import reader, trait, window
-from haplolens.deconvolve import joint
-from haplolens.deconvolve.joint import PAIR_Z2, Joint
+from haplolens.finemap import joint
+from haplolens.finemap.joint import PAIR_Z2, Joint
 from haplolens.finemap.priors import FLAT
 from haplolens.finemap.region_data import read_region
 
@@ -13,6 +13,10 @@ def _columns(n_variants=7, n_samples=300, seed=4):
     cohort = window(n_samples, n_variants, seed=seed)
     y = trait(cohort.genotypes.read(slice(None))[:2], 0.1, seed=seed)
     return read_region(reader(cohort, y), y - y.mean()).columns
+
+
+def _joint(columns, prior, z):
+    return Joint(columns.gram, columns.factor.shape[1], prior, z**2)
 
 
 def _naive(columns, prior, z):
@@ -40,7 +44,7 @@ def test_pairs__are_summed_as_their_densities_say():
     prior = columns.prior(FLAT)
     prior = 0.7 * prior / prior.sum()
     z = columns.xty / np.sqrt(columns.gram.scale)
-    share, evidence = Joint(columns, prior, z**2)(z)
+    share, evidence = _joint(columns, prior, z)(z)
     expected_share, expected_evidence = _naive(columns, prior, z)
     np.testing.assert_allclose(share, expected_share, rtol=2e-3, atol=1e-6)
     assert evidence == pytest.approx(expected_evidence, abs=2e-3)
@@ -58,7 +62,7 @@ def test_pairs__find_two_causes_that_hide_each_other():
     z = columns.gram.multiply(effect) / columns.gram.scale
     prior = columns.prior(FLAT)
     prior = 0.5 * prior / prior.sum()
-    share, evidence = Joint(columns, prior, z**2)(z)
+    share, evidence = _joint(columns, prior, z)(z)
     assert set(np.argsort(-share)[:2]) == {i, j}
     assert evidence > 0.5 * (z**2).max()
 
@@ -67,18 +71,18 @@ def test_columns__are_cut_by_their_evidence_whatever_their_order(monkeypatch):
     columns = _columns(n_variants=11)
     prior = columns.prior(FLAT)
     z = columns.xty / np.sqrt(columns.gram.scale)
-    every = Joint(columns, prior, z**2).at
+    every = _joint(columns, prior, z).at
     monkeypatch.setattr(joint, "MOST_COLUMNS", 5)
-    kept = Joint(columns, prior, z**2).at
+    kept = _joint(columns, prior, z).at
     assert len(kept) == 5 < len(every)
     evidence = np.log(np.maximum(prior, 1e-300)) + 0.5 * z**2
     assert evidence[kept].min() > np.median(evidence[every])
     level = np.full(len(z), 3.0)  # all tie: none is chosen by its place
-    assert len(Joint(columns, np.where(prior > 0, 0.1, 0.0), level).at) == 0
+    assert len(_joint(columns, np.where(prior > 0, 0.1, 0.0), level).at) == 0
 
 
 def test_pairs__of_one_variant_are_none():
     columns = _columns(n_variants=2).take(np.array([0]))
-    share, evidence = Joint(columns, columns.prior(FLAT), columns.xty**2)(columns.xty)
+    share, evidence = _joint(columns, columns.prior(FLAT), columns.xty)(columns.xty)
     assert evidence == -np.inf
     assert not share.any()

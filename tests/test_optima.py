@@ -29,6 +29,30 @@ def test_optima__escape_the_column_between_two_causes():
     assert min(pip[0], pip[1]) > 0.9 > 0.5 > pip[2]
 
 
+def _hidden(seed=0, n=800):
+    """Two causes in LD of .85 whose effects are opposite: their scores are next to nothing."""
+    rng = np.random.default_rng(seed)
+    common, a, b = rng.normal(size=(3, n))
+    pair = np.sqrt(0.85) * common[:, None] + np.sqrt(0.15) * np.column_stack([a, b])
+    x = np.column_stack([rng.normal(size=(n, 13)), pair])
+    x = (x - x.mean(axis=0)) / x.std(axis=0, ddof=1)
+    y = 0.45 * x[:, 13] - 0.45 * x[:, 14] + rng.normal(size=n)
+    return x, y - y.mean()
+
+
+def test_optima__see_two_causes_that_hide_each_other():
+    x, y = _hidden(5)
+    gram = DenseGram(x.T @ x, len(y) - 1.0)
+    given = (gram, x.T @ y, float(y @ y), len(y))
+    flat = np.ones(x.shape[1])
+    plain = fit_effects(*given, prior=flat)
+    found = fit_all_optima(*given, prior=flat, n_variants=x.shape[1])
+    pips = [1 - np.prod(1 - alpha, axis=0)[13:] for alpha in (plain.alpha[plain.active], found.alpha)]
+    assert pips[0].max() < 0.5  # chosen one at a time, neither is seen
+    assert pips[1].min() > 0.9
+    assert found.best.elbo[-1] > plain.elbo[-1] + 3.0
+
+
 def test_optima__one_clear_answer_stays_as_it_is():
     calls = window(400, 50, seed=3).genotypes.read(slice(None)).astype(float)
     cause = common(window(400, 50, seed=3))[0]

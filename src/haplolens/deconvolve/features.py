@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from haplolens.deconvolve.joint import Joint
 from haplolens.finemap.encodings import TIE, UNRESOLVED, EncodedColumns
+from haplolens.finemap.joint import Joint
 from haplolens.finemap.posterior import RegionTrait, VariantPosterior, log_bayes_factor
 from haplolens.finemap.priors import Learned
 
@@ -323,7 +323,7 @@ def _of_pairs(
     chance = prior * (expected_causes / max(prior.sum(), 1e-300))
     everything, left = SLOTS, SLOTS - FURTHER
     scores = np.concatenate([scores, marginal[None]])
-    joint = Joint(columns, chance, (scores**2).max(axis=0))
+    joint = Joint(columns.gram, columns.factor.shape[1], chance, (scores**2).max(axis=0))
     share, odds = np.zeros((SLOTS + 1, columns.factor.shape[1])), np.full(SLOTS + 1, -np.inf)
     for slot in [s for s in range(SPLIT) if effects[s] != -2] + [left, everything]:
         share[slot], two = joint(scores[slot])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from haplolens.deconvolve.network import Deconvolver
 
 Judged = tuple[list[Scores], list[Bin]]
-POOL_CODE = ("features.py", "joint.py", "pool.py", "problems.py", "sources.py", "sources.toml", "worlds.py")
+POOL_CODE = ("features.py", "pool.py", "problems.py", "sources.py", "sources.toml", "worlds.py")
 """Files, beside `finemap`, that examples depend on."""
 
 

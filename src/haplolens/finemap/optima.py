@@ -1,18 +1,23 @@
 """More than one answer: the local optima of SuSiE, and the average over them.
 
 With several causes in LD, iterative selection can settle on the wrong ones and be sure of it: an effect between two
-causes keeps both out. Forbidding the variants that an effect has chosen and fitting again finds the alternatives;
-each counts as much as its evidence allows. Where there is but one answer this changes nothing.
+causes keeps both out, and of two that hide each other it sees neither. Two ways out: forbid the variants that an effect
+has chosen, and fit again; start from the two columns that say most together, in the place of an effect, of all, or of
+none. Each answer counts as much as its evidence allows. Where there is but one this changes nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from haplolens.finemap.gram import Gram
+from haplolens.finemap.joint import PAIR_Z2, Joint, Pair
 from haplolens.finemap.susie import SusieFit, fit_effects
 
 MIN_LBF = 1.0
@@ -27,6 +32,10 @@ OUTWEIGHED = 8.0
 """Answers whose evidence is less than the best by more than this many nats are let go."""
 HOPELESS = 12.0
 """A forbidden fit that loses more evidence than this leads back to where it came from."""
+SLACK = 4.0
+"""Nats by which the best pair may say less than the best column for a fit to start from it."""
+HELD = 0.5
+"""Share of a variant in an effect from which the effect leads there."""
 LOOSE = 0.1
 """Tolerance of a fit that is only a place to start from."""
 
@@ -78,17 +87,20 @@ def fit_all_optima(
             prior=weights, n_effects=n_effects, residual_variance=residual_variance, start=start, tol=tol, quick=True,
         )  # fmt: skip
 
-    best = fit(prior)
-    answers = [best]
-    for _ in range(ROUNDS):
+    def elsewhere(best: SusieFit) -> Iterator[SusieFit]:
         for effect in _telling(best):
             allowed = _without(best.alpha[effect], prior, n_variants)
-            if allowed is None:
-                continue
-            forced = fit(allowed, tol=LOOSE)
-            if forced.elbo[-1] < best.elbo[-1] - HOPELESS:
-                continue
-            other = fit(prior, start=forced)
+            if allowed is not None:
+                forced = fit(allowed, tol=LOOSE)
+                if forced.elbo[-1] >= best.elbo[-1] - HOPELESS:
+                    yield forced
+
+    best = fit(prior)
+    answers = [best]
+    pairs = _Pairs(gram, xty, prior, n_variants)
+    for _ in range(ROUNDS):
+        for start in chain(elsewhere(best), pairs.starts(best)):
+            other = fit(prior, start=start)
             if not any(_same(other, answer, n_variants) for answer in answers):
                 answers.append(other)
         better = max(answers, key=lambda answer: answer.elbo[-1])
@@ -96,6 +108,51 @@ def fit_all_optima(
             break
         best = better
     return AveragedFit(best, _telling(best), _average(best, answers))
+
+
+class _Pairs:
+    """Places to start from: a fit, with the likeliest pair of columns in the place of some of its effects."""
+
+    def __init__(self, gram: Gram, xty: np.ndarray, prior: np.ndarray, n_variants: int) -> None:
+        self.gram, self.xty, self.n_variants = gram, xty, n_variants
+        self.prior = prior / prior.sum()
+        self.joint: Joint | None = None
+
+    def starts(self, fit: SusieFit) -> Iterator[SusieFit]:
+        """A pair in the place of everything, of each effect, and of none, where it says as much as the best column."""
+        telling = _telling(fit)
+        if len(fit.alpha) < len(telling) + 2:
+            return
+        unit = math.sqrt(self.gram.scale * fit.sigma2)
+        held = {k: self.gram.multiply(fit.alpha[k] * fit.mu[k]) / unit for k in telling.tolist()}
+        left = self.xty / unit - sum(held.values(), np.zeros(len(self.xty)))
+        if self.joint is None:
+            self.joint = Joint(self.gram, self.n_variants, self.prior, (self.xty / unit) ** 2)
+        for out in dict.fromkeys((tuple(held), *((k,) for k in held), ())):
+            pair = self.joint.likeliest(left + sum((held[k] for k in out), np.zeros(len(left))))
+            if pair is not None and pair.odds > -SLACK and not self._there(fit, telling, pair):
+                yield _with_pair(fit, telling, out, pair, unit / self.gram.scale)
+
+    def _there(self, fit: SusieFit, telling: np.ndarray, pair: Pair) -> bool:
+        """Whether effects lead to both already."""
+        share = _by_variant(fit.alpha[telling], self.n_variants)[:, pair.columns % self.n_variants]  # (K, 2)
+        return bool((share > HELD).any(axis=0).all())
+
+
+def _with_pair(
+    fit: SusieFit, telling: np.ndarray, out: tuple[int, ...], pair: Pair, error: float
+) -> SusieFit:
+    """A fit with a pair in the place of some effects; ``error`` is the standard error of a column's effect."""
+    parts = {name: getattr(fit, name).copy() for name in ("alpha", "mu", "mu2", "prior_variance")}
+    free = [*out, *np.setdiff1d(np.arange(len(fit.alpha)), telling)]
+    for part in parts.values():
+        part[free] = 0.0
+    two = free[:2]
+    parts["alpha"][two, pair.columns] = 1.0
+    parts["mu"][two, pair.columns] = pair.mean * error
+    parts["mu2"][two, pair.columns] = (pair.mean**2 + 1.0) * error**2
+    parts["prior_variance"][two] = PAIR_Z2 * error**2
+    return replace(fit, **parts)
 
 
 def _telling(fit: SusieFit) -> np.ndarray:

@@ -6,9 +6,11 @@ them; then no single effect leads there. Their joint evidence does, and there ar
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from haplolens.finemap.encodings import EncodedColumns
+from haplolens.finemap.gram import Gram
 
 PAIR_Z2 = 32.0
 """Prior variance of the z-score of each of the two (`posterior.EXPECTED_Z2`, its middle)."""
@@ -18,21 +20,32 @@ SAME_EVIDENCE = 1e-4
 """Columns that differ by less than this at the cut all go: their order must not matter."""
 
 
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two columns (2,), the posterior means (2,) of their expected scores, and the log odds of both against the best
+    single column."""
+
+    columns: np.ndarray
+    mean: np.ndarray
+    odds: float
+
+
 class Joint:
     """What two causes at once would say of a region. LD is read once; each call is k^2 numbers for k columns.
 
     Parameters
     ----------
-    columns
-        Of the region.
+    gram
+        LD of the region's columns.
+    n_variants
+        V: columns ``e * V + v`` are the same variant.
     prior
         (P,) chance that each column is a cause, beforehand.
     z2
         (P,) the largest squared score of each column, to choose among them by.
     """
 
-    def __init__(self, columns: EncodedColumns, prior: np.ndarray, z2: np.ndarray) -> None:
-        n_variants = columns.factor.shape[1]
+    def __init__(self, gram: Gram, n_variants: int, prior: np.ndarray, z2: np.ndarray) -> None:
         log_prior = np.log(np.maximum(prior, 1e-300))
         at = np.flatnonzero(prior > 0)
         if len(at) > MOST_COLUMNS:
@@ -40,7 +53,8 @@ class Joint:
             first_left = np.partition(single, -MOST_COLUMNS - 1)[-MOST_COLUMNS - 1]
             at = at[single > first_left + SAME_EVIDENCE]
         self.at, self.variant, self.n_variants = at, at % n_variants, n_variants
-        r = np.clip(columns.gram.correlation(at).astype(np.float32), -1.0, 1.0)
+        self._chance = log_prior[at]
+        r = np.clip(gram.correlation(at).astype(np.float32), -1.0, 1.0)
         spread = np.float32(1.0 + 1.0 / PAIR_Z2)
         chance = log_prior[at].astype(np.float32) - np.float32(0.5 * np.log(2.0 * PAIR_Z2))
         left = spread**2 - r * r
@@ -66,12 +80,7 @@ class Joint:
         (V,) float64 and float
             The shares sum to 1; -inf, and shares of 0, where there is no pair.
         """
-        own = z[self.at].astype(np.float32)
-        squared = own * own
-        evidence = squared[:, None] + squared
-        evidence *= self._own
-        evidence -= self._cross * np.outer(own, own)
-        evidence += self._log_weight
+        evidence = self._evidence(z)
         top = evidence.max(initial=-np.inf)
         if not np.isfinite(top):
             return np.zeros(self.n_variants), -np.inf
@@ -79,3 +88,28 @@ class Joint:
         share = np.exp(evidence, out=evidence).sum(axis=1, dtype=np.float64)
         total = float(share.sum())
         return np.bincount(self.variant, share / total, self.n_variants), float(top) + np.log(total)
+
+    def likeliest(self, z: np.ndarray) -> Pair | None:
+        """The pair with the most evidence; None where there is none."""
+        evidence = self._evidence(z)
+        top = evidence.max(initial=-np.inf)
+        if not np.isfinite(top):
+            return None
+        pair = np.unravel_index(evidence.argmax(), evidence.shape)
+        own = z[self.at]
+        first, second = own[list(pair)]
+        spread, cross = 2.0 * self._own[pair], self._cross[pair]
+        mean = np.array([spread * first - cross * second, spread * second - cross * first])
+        shrink = PAIR_Z2 / (1.0 + PAIR_Z2)
+        single = self._chance + 0.5 * (shrink * own**2 + np.log1p(-shrink))
+        return Pair(self.at[list(pair)], mean, float(top + np.log(2.0) - single.max()))
+
+    def _evidence(self, z: np.ndarray) -> np.ndarray:
+        """(k, k) float32, log prior and Bayes factor of each pair; each stands there twice, with half its evidence."""
+        own = z[self.at].astype(np.float32)
+        squared = own * own
+        evidence = squared[:, None] + squared
+        evidence *= self._own
+        evidence -= self._cross * np.outer(own, own)
+        evidence += self._log_weight
+        return evidence
