@@ -34,7 +34,7 @@ HOPELESS = 12.0
 """A forbidden fit that loses more evidence than this leads back to where it came from."""
 SLACK = 4.0
 """Nats by which the best pair may say less than the best column for a fit to start from it."""
-HELD = 0.5
+HELD = 0.05
 """Share of a variant in an effect from which the effect leads there."""
 LOOSE = 0.1
 """Tolerance of a fit that is only a place to start from."""
@@ -95,13 +95,16 @@ def fit_all_optima(
                 if forced.elbo[-1] >= best.elbo[-1] - HOPELESS:
                     yield forced
 
+    def known(other: SusieFit) -> bool:
+        return any(_same(other, answer, n_variants) for answer in answers)
+
     best = fit(prior)
     answers = [best]
     pairs = _Pairs(gram, xty, prior, n_variants)
     for _ in range(ROUNDS):
         for start in chain(elsewhere(best), pairs.starts(best)):
-            other = fit(prior, start=start)
-            if not any(_same(other, answer, n_variants) for answer in answers):
+            other = fit(prior, start=start, tol=LOOSE)
+            if not known(other) and not known(other := fit(prior, start=other)):
                 answers.append(other)
         better = max(answers, key=lambda answer: answer.elbo[-1])
         if better is best:
@@ -134,9 +137,12 @@ class _Pairs:
                 yield _with_pair(fit, telling, out, pair, unit / self.gram.scale)
 
     def _there(self, fit: SusieFit, telling: np.ndarray, pair: Pair) -> bool:
-        """Whether effects lead to both already."""
+        """Whether two effects lead to them already."""
         share = _by_variant(fit.alpha[telling], self.n_variants)[:, pair.columns % self.n_variants]  # (K, 2)
-        return bool((share > HELD).any(axis=0).all())
+        if len(share) < 2:
+            return False
+        first, second = share.argmax(axis=0)
+        return bool(first != second and share.max(axis=0).min() > HELD)
 
 
 def _with_pair(
