@@ -2,8 +2,8 @@ import numpy as np
 
 from finemap_windows import common, trait, window
 from haplolens.finemap.gram import DenseGram
-from haplolens.finemap.optima import fit_all_optima
-from haplolens.finemap.susie import fit_effects
+from haplolens.finemap.optima import _average, fit_all_optima
+from haplolens.finemap.susie import SusieFit, fit_effects
 
 
 def _between_two(seed=0, n=600):
@@ -74,3 +74,18 @@ def test_optima__noise_has_no_effects():
     gram = DenseGram(x.T @ x, len(y) - 1.0)
     found = fit_all_optima(gram, x.T @ y, float(y @ y), len(y), prior=np.ones(12), n_variants=12)
     assert found.alpha.shape == (0, 12)
+
+
+def _answer(columns, lbf, elbo):
+    """A fit whose effects are single columns of 9."""
+    k, alpha = len(columns), np.eye(9)[columns]
+    return SusieFit(
+        alpha, alpha, alpha, np.ones(k), np.array(lbf, float), 1.0, np.array([elbo]), converged=True
+    )
+
+
+def test_average__strong_effects_stand_in_for_each_other_where_none_overlap():
+    best, other = _answer([2, 5], [50.0, 40.0], -100.0), _answer([7, 2, 4], [3.0, 45.0, 38.0], -100.0)
+    alpha = _average(best, [best, other])
+    np.testing.assert_allclose(alpha[0], np.eye(9)[2])
+    np.testing.assert_allclose(alpha[1], (np.eye(9)[5] + np.eye(9)[4]) / 2.0)  # not the faint one at 7

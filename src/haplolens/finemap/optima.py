@@ -32,6 +32,9 @@ OUTWEIGHED = 8.0
 """Answers whose evidence is less than the best by more than this many nats are let go."""
 HOPELESS = 12.0
 """A forbidden fit that loses more evidence than this leads back to where it came from."""
+BY_STRENGTH = 1e-3
+"""Weight of an effect's strength, beside its overlap, where effects of two answers are matched: those that overlap none
+of the best answer's stand in for each other, strong ones first."""
 SLACK = 4.0
 """Nats by which the best pair may say less than the best column for a fit to start from it."""
 HELD = 0.05
@@ -191,7 +194,7 @@ def _same(one: SusieFit, other: SusieFit, n_variants: int) -> bool:
 
 
 def _average(best: SusieFit, answers: list[SusieFit]) -> np.ndarray:
-    """(K, P) effects of the best answer; in every other answer each is the one that overlaps it most."""
+    """(K, P) effects of the best answer, each averaged with the one of every other answer that overlaps it most."""
     kept = _telling(best)
     gap = np.array([answer.elbo[-1] for answer in answers]) - best.elbo[-1]
     weight = np.where(gap > -OUTWEIGHED, np.exp(gap), 0.0)
@@ -203,6 +206,7 @@ def _average(best: SusieFit, answers: list[SusieFit]) -> np.ndarray:
         overlap = np.array(
             [np.minimum(best.alpha[effect], answer.alpha[theirs]).sum(axis=1) for effect in kept]
         ).reshape(len(kept), len(theirs))
-        rows, matches = linear_sum_assignment(-overlap)
+        strength = answer.lbf[theirs] / answer.lbf[theirs].max(initial=1.0)
+        rows, matches = linear_sum_assignment(-overlap - BY_STRENGTH * strength)
         alpha[rows] += share * answer.alpha[theirs[matches]]
     return alpha
