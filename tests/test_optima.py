@@ -51,6 +51,8 @@ def test_optima__see_two_causes_that_hide_each_other():
     assert pips[0].max() < 0.5  # chosen one at a time, neither is seen
     assert pips[1].min() > 0.9
     assert found.best.elbo[-1] > plain.elbo[-1] + 3.0
+    of_panel = fit_all_optima(*given, prior=flat, n_variants=x.shape[1], own_ld=False)
+    assert (1 - np.prod(1 - of_panel.alpha, axis=0)[13:]).max() < 0.5  # whose LD may make pairs up
 
 
 def test_optima__one_clear_answer_stays_as_it_is():

@@ -72,6 +72,7 @@ def fit_all_optima(
     n_variants: int,
     n_effects: int = 10,
     residual_variance: float | None = None,
+    own_ld: bool = True,
 ) -> AveragedFit:
     """SuSiE from several starting points, averaged by evidence; see `susie.fit_effects` for the arguments.
 
@@ -82,6 +83,8 @@ def fit_all_optima(
     ----------
     n_variants
         V: columns ``e * V + v`` are the same variant.
+    own_ld
+        The LD is the study's own. Pairs ask everything of it: with that of a panel no fit starts from them.
     """
 
     def fit(weights: np.ndarray, start: SusieFit | None = None, tol: float = 1e-3) -> SusieFit:
@@ -105,7 +108,7 @@ def fit_all_optima(
     answers = [best]
     pairs = _Pairs(gram, xty, prior, n_variants)
     for _ in range(ROUNDS):
-        for start in chain(elsewhere(best), pairs.starts(best)):
+        for start in chain(elsewhere(best), pairs.starts(best) if own_ld else ()):
             other = fit(prior, start=start, tol=LOOSE)
             if not known(other) and not known(other := fit(prior, start=other)):
                 answers.append(other)

@@ -154,6 +154,7 @@ def fit_variants(
         averaged = fit_all_optima(
             columns.gram, columns.xty, trait.yty, trait.n,
             prior=prior, n_variants=n_variants, n_effects=n_effects, residual_variance=trait.residual_variance,
+            own_ld=trait.panel is None,
         )  # fmt: skip
     else:
         one = fit_effects(
