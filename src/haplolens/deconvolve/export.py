@@ -55,11 +55,13 @@ def export_onnx(network: Deconvolver, examples: Sequence[Stored], path: Path) ->
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         told.setLevel(logging.ERROR)  # it tells which other packages it would know the operators of
-        program = torch.onnx.export(
-            network.eval(), fed, dynamo=True, dynamic_shapes=axes, input_names=list(Batch._fields),
-            output_names=["log_slots", "log_modes"], verbose=False, external_data=False,
-        )  # fmt: skip
-        told.setLevel(level)
+        try:
+            program = torch.onnx.export(
+                network.eval(), fed, dynamo=True, dynamic_shapes=axes, input_names=list(Batch._fields),
+                output_names=["log_slots", "log_modes"], verbose=False, external_data=False,
+            )  # fmt: skip
+        finally:
+            told.setLevel(level)
     assert program is not None
     program.save(str(path), external_data=False)
     worst = max(_difference(network, path, [example]) for example in examples)

@@ -82,8 +82,13 @@ def read_inputs(
     found: VariantPosterior,
     learned: Learned,
     expected_causes: float,
+    *,
+    told_of_pairs: bool = True,
 ) -> Inputs:
-    """Numbers of a region; see `posterior.Refine` for the arguments."""
+    """Numbers of a region; see `posterior.Refine` for the arguments.
+
+    ``told_of_pairs`` False leaves those of pairs of causes at 0, for a network that does not read them.
+    """
     n_encodings, n_variants = columns.factor.shape
     gram, free = columns.gram, columns.factor > 0
     explained = found.coefficient.sum(axis=0) if len(found.coefficient) else np.zeros(gram.n_columns)
@@ -102,7 +107,9 @@ def read_inputs(
     effects = _slots_of(found)
     start = _start(found, effects, columns.usable)
     scores = _slot_scores(columns, found, effects, residual, noise)
-    two = _of_pairs(columns, effects, scores, columns.xty / unit, learned, expected_causes)
+    two = np.zeros((SLOTS + 1, 2, n_variants))
+    if told_of_pairs:
+        two = _of_pairs(columns, effects, scores, columns.xty / unit, learned, expected_causes)
     context = _context(columns, trait, found, learned, expected_causes, z2)
     modes = _modes(found, columns, swapped)
     return Inputs(
