@@ -11,7 +11,8 @@ from haplolens.bench.planted import PROXY_R2, CentredNull, plant_traits
 from haplolens.bench.windows import Locus, cut_windows, minor_frequency
 from haplolens.bench.worlds import coalescent_loci, sources, stretches
 from haplolens.data.genotypes import ENCODING_WEIGHTS, ENCODINGS
-from haplolens.data.simulate import simulate_cohort
+from haplolens.data.simulate import TraitSimulator, simulate_cohort
+from haplolens.errors import ConfigError
 from haplolens.finemap.region_data import RegionReader, read_region
 from haplolens.finemap.summary import shrink_of_panel
 
@@ -47,6 +48,29 @@ def test_plant__causes_are_where_and_what_the_truth_says():
                 assert np.corrcoef(acting, trait.y)[0, 1] ** 2 > 0.01
     more = plant_traits(windows, PLAN, 6, seed=1)
     np.testing.assert_array_equal(made[1][3].y, more[1][3].y)
+
+
+def test_plant__a_trait_of_which_nothing_is_left_to_chance_is_drawn_again(monkeypatch):
+    simulate, drawn = TraitSimulator.simulate, []
+
+    def counted(self, architecture, *, seed):
+        drawn.append(architecture)
+        return simulate(self, architecture, seed=seed)
+
+    monkeypatch.setattr(TraitSimulator, "simulate", counted)
+    windows = cut_windows(_loci(), PLAN, seed=1)
+    greedy = PLAN | {"causes": [3, 3], "h2": [0.2, 0.45]}  # many explain more than everything
+    made = plant_traits(windows, greedy, 6, seed=1)
+    assert sum(len(group) for group in made) == 24 < len(drawn)
+
+
+def test_plant__a_plan_that_cannot_be_is_refused_as_the_simulator_says(monkeypatch):
+    def refuse(self, architecture, *, seed):
+        raise ConfigError("lower the shares")
+
+    monkeypatch.setattr(TraitSimulator, "simulate", refuse)
+    with pytest.raises(ConfigError, match="lower the shares"):
+        plant_traits(cut_windows(_loci(), PLAN, seed=1), PLAN, 1, seed=1)
 
 
 def test_untyped__causes_are_hidden_and_their_proxies_count():

@@ -8,10 +8,14 @@ import numpy as np
 
 from haplolens.bench.windows import Window
 from haplolens.data.architecture import Architecture
-from haplolens.data.simulate import TraitSimulator
+from haplolens.data.simulate import SimulatedTrait, TraitSimulator
+from haplolens.errors import ConfigError
 
 PROXY_R2 = 0.8
 """r² to an untyped cause from which a typed variant counts as causal."""
+
+TRIES = 20
+"""Draws of one trait, until its causes leave something to chance."""
 
 
 class CentredNull:
@@ -92,8 +96,7 @@ def plant_traits(windows: list[Window], plan: dict, n_traits: int, seed: int) ->
 def _plant(
     simulator: TraitSimulator, window: Window, number: int, plan: dict, rng: np.random.Generator
 ) -> PlantedTrait:
-    architecture = draw_architecture(window, plan, rng)
-    trait = simulator.simulate(architecture, seed=rng)
+    architecture, trait = _simulate(simulator, window, plan, rng)
     acting = np.unique(trait.truth["column"].to_numpy(int))
     typed_at = np.searchsorted(window.typed, acting)
     typed = np.isin(acting, window.typed)
@@ -114,6 +117,20 @@ def _plant(
         window.locus, number, trait.y, causal, modes, window.block_of[window.typed], causal_blocks,
         architecture.prevalence is not None,
     )  # fmt: skip
+
+
+def _simulate(
+    simulator: TraitSimulator, window: Window, plan: dict, rng: np.random.Generator
+) -> tuple[Architecture, SimulatedTrait]:
+    """A trait, drawn again where causes and a background in LD happen to explain all of it and more."""
+    for _ in range(TRIES - 1):
+        architecture = draw_architecture(window, plan, rng)
+        try:
+            return architecture, simulator.simulate(architecture, seed=rng)
+        except ConfigError:
+            continue
+    architecture = draw_architecture(window, plan, rng)
+    return architecture, simulator.simulate(architecture, seed=rng)
 
 
 def draw_architecture(window: Window, plan: dict, rng: np.random.Generator) -> Architecture:
