@@ -11,6 +11,9 @@ from haplolens.finemap.posterior import EXPECTED_CAUSES
 
 MAX_CAUSES = 6
 MIN_MAF = 0.01
+BEYOND_SHARE = 0.0
+"""Share of the worlds that are not like a genome in which neighbours beyond a region's edges act. None, for a network
+that was told of .22 of them doubted single genes in real regions, which end where LD ends (docs/deconvolver.md)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +119,8 @@ def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
 
 
 def _draw_beyond(rng: np.random.Generator) -> float:
-    """Expected z^2 of what acts beyond the edges, in less than a quarter of the worlds."""
-    return float(np.exp(rng.uniform(np.log(10.0), np.log(900.0)))) if rng.random() < 0.22 else 0.0
+    """Expected z^2 of what acts beyond the edges, in `BEYOND_SHARE` of the worlds."""
+    return float(np.exp(rng.uniform(np.log(10.0), np.log(900.0)))) if rng.random() < BEYOND_SHARE else 0.0
 
 
 def _draw_ncp(rng: np.random.Generator) -> tuple[float, float]:
