@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from finemap_windows import reader, trait, window, with_calls
 from haplolens.deconvolve.familiar import Familiar, describe
 from haplolens.deconvolve.features import (
-    BEFORE_PAIRS,
     CONTEXT_FEATURES,
     SLOT_FEATURES,
     SLOTS,
@@ -66,17 +65,6 @@ def test_inputs__have_the_shapes_they_say_and_are_numbers():
     for name in ("variants", "pairs", "slots", "start", "modes", "context"):
         assert np.isfinite(getattr(inputs, name)).all(), name
     np.testing.assert_allclose(np.exp(inputs.start[inputs.effects != -2]).sum(axis=1), 1.0, atol=1e-4)
-
-
-def test_inputs__without_pairs_differ_in_nothing_else():
-    data, found = _region(*_planted())
-    given = (data.columns, data.trait, found, NOTHING_LEARNED, 0.5)
-    told, untold = read_inputs(*given), read_inputs(*given, told_of_pairs=False)
-    of_variant, of_slot, _ = BEFORE_PAIRS
-    np.testing.assert_array_equal(told.variants[:, :of_variant], untold.variants[:, :of_variant])
-    np.testing.assert_array_equal(told.slots[..., :of_slot], untold.slots[..., :of_slot])
-    assert told.slots[..., of_slot:].any()
-    assert not untold.slots[..., of_slot:].any()
 
 
 def test_inputs__start_where_susie_ends():

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from haplolens.finemap.encodings import TIE, UNRESOLVED, EncodedColumns
-from haplolens.finemap.joint import Joint
-from haplolens.finemap.posterior import RegionTrait, VariantPosterior, log_bayes_factor
+from haplolens.deconvolve.proposals import ODDS, PROPOSALS, SPLIT, Proposals, carriers, propose
+from haplolens.finemap.encodings import MIN_CARRIERS, TIE, UNRESOLVED, EncodedColumns
+from haplolens.finemap.posterior import RegionTrait, VariantPosterior
 from haplolens.finemap.priors import Learned
 
 N_ENCODINGS = 4
@@ -25,19 +25,20 @@ FLOOR = 1e-5
 """Least share of a slot, spread evenly, so that the network can move to where SuSiE saw nothing at all."""
 MOST_LEARNED = 60
 """More effects than this teach the prior no better, as far as the network is told."""
-VARIANT_FEATURES = 38
-SLOT_FEATURES = 11
+BEFORE_PROPOSALS = (36, 9, 24)
+"""What a network reads that is not told of them: of a variant, of it in a slot, of the region. New numbers come last,
+so that older networks work."""
+VARIANT_FEATURES = BEFORE_PROPOSALS[0] + PROPOSALS + 1
+SLOT_FEATURES = BEFORE_PROPOSALS[1]
 PAIR_FEATURES = 2
-CONTEXT_FEATURES = 24
+CONTEXT_FEATURES = BEFORE_PROPOSALS[2] + ODDS
 READS = (VARIANT_FEATURES, SLOT_FEATURES, CONTEXT_FEATURES)
-BEFORE_PAIRS = (36, 9, CONTEXT_FEATURES)
-"""What a network reads that is not told of pairs of causes: new numbers come last, so that older networks work."""
-SPLIT = 3
-"""Effects, the strongest ones, that are asked whether two causes would explain their signals better."""
 MOST_COUNTED = 300
 """As `MOST_LEARNED`, for networks that read more."""
 MAF_AT, LD_SCORE_AT, SURPRISE_AT, REST_AT = 22, 24, 27, slice(4, 8)
 """Where `inference.describe` finds frequencies, LD scores, misfit of score and LD, and scores left, in a variant's."""
+_BESIDE = [*range(SPLIT), SLOTS - FURTHER, 0]
+"""The slot that is in each of the `proposals.PLACES` now; in that of all, the strongest."""
 SWAPPED = [0, 2, 1, 3]
 """Encodings of ALT, were REF the allele that is counted."""
 
@@ -83,11 +84,11 @@ def read_inputs(
     learned: Learned,
     expected_causes: float,
     *,
-    told_of_pairs: bool = True,
+    proposals: bool = True,
 ) -> Inputs:
     """Numbers of a region; see `posterior.Refine` for the arguments.
 
-    ``told_of_pairs`` False leaves those of pairs of causes at 0, for a network that does not read them.
+    Without ``proposals`` none is made, for a network that does not read them.
     """
     n_encodings, n_variants = columns.factor.shape
     gram, free = columns.gram, columns.factor > 0
@@ -107,15 +108,18 @@ def read_inputs(
     effects = _slots_of(found)
     start = _start(found, effects, columns.usable)
     scores = _slot_scores(columns, found, effects, residual, noise)
-    two = np.zeros((SLOTS + 1, 2, n_variants))
-    if told_of_pairs:
-        two = _of_pairs(columns, effects, scores, columns.xty / unit, learned, expected_causes)
-    context = _context(columns, trait, found, learned, expected_causes, z2)
+    near = _near(start, pairs)
+    proposed = Proposals.none(n_variants)
+    if proposals:
+        z_of = np.concatenate([scores[:SPLIT], residual[None], (columns.xty / unit)[None]])
+        there = np.array([*(effects[:SPLIT] != -2), True, True])
+        proposed = propose(columns, trait.n, z_of, there, near[_BESIDE], learned, expected_causes)
+    context = np.concatenate([_context(columns, trait, found, learned, expected_causes, z2), proposed.odds])
     modes = _modes(found, columns, swapped)
     return Inputs(
-        _variant_features(columns, found, z2, rest2, z, pairs, modes, swapped, two[-1]).astype(np.float32),
+        _variant_features(columns, trait, found, z2, rest2, z, pairs, modes, swapped, proposed).astype(np.float32),
         pairs,
-        _slot_features(columns, effects, start, scores, pairs, two).astype(np.float32),
+        _slot_features(columns, effects, start, scores, pairs, near).astype(np.float32),
         start.astype(np.float32), modes.astype(np.float32), context.astype(np.float32), effects, swapped,
     )  # fmt: skip
 
@@ -214,6 +218,7 @@ def _context(
 
 def _variant_features(
     columns: EncodedColumns,
+    trait: RegionTrait,
     found: VariantPosterior,
     z2: np.ndarray,
     rest2: np.ndarray,
@@ -221,7 +226,7 @@ def _variant_features(
     pairs: np.ndarray,
     modes: np.ndarray,
     swapped: np.ndarray,
-    two: np.ndarray,
+    proposed: Proposals,
 ) -> np.ndarray:
     """(V, F)."""
     top, top_rest = z2.max(axis=0), rest2.max(axis=0)
@@ -252,7 +257,8 @@ def _variant_features(
             logit / 6.0,
             np.log(np.maximum(found.further, 1e-8)) / 6.0 + 1.0,
             *(np.maximum(modes.T, -7.0) / 4.0),
-            *two,
+            *proposed.shares.T,
+            np.clip(np.log(np.maximum(carriers(columns, trait.n), 1.0) / MIN_CARRIERS), -3.0, 3.0),
         ],
         axis=1,
     )
@@ -262,6 +268,12 @@ def _surprise(scores: np.ndarray, r: np.ndarray, at: np.ndarray, other: np.ndarr
     """(V,) squared distance of a score from what another variant's would make of it: LD that does not fit."""
     between = r[at, other].astype(float)
     return (scores - between * scores[other]) ** 2 / np.maximum(1.0 - between**2, 0.05) * (at != other)
+
+
+def _near(start: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """(S, V) mean LD, squared, of each variant with where a slot starts."""
+    share = np.exp(start[:, 1:]).astype(np.float32)
+    return (share / np.maximum(share.sum(axis=1, keepdims=True), 1e-30)) @ pairs[1] ** 2
 
 
 def _slot_scores(
@@ -282,13 +294,11 @@ def _slot_features(
     start: np.ndarray,
     scores: np.ndarray,
     pairs: np.ndarray,
-    two: np.ndarray,
+    near: np.ndarray,
 ) -> np.ndarray:
     """(S, V, G)."""
     n_encodings, n_variants = columns.factor.shape
     made = np.zeros((SLOTS, n_variants, SLOT_FEATURES))
-    share = np.exp(start[:, 1:]).astype(np.float32)
-    near = (share / np.maximum(share.sum(axis=1, keepdims=True), 1e-30)) @ pairs[1] ** 2  # (S, V)
     for slot, effect in enumerate(effects):
         if effect == -2:
             continue
@@ -306,36 +316,7 @@ def _slot_features(
                 np.full(n_variants, start[slot, 0] / 4.0 + 0.5),
                 np.full(n_variants, min(np.log1p(z2.max()) / 2.0 - 1.5, 4.0)),
                 np.full(n_variants, float(effect == -1)),
-                *two[slot],
             ],
             axis=1,
         )
     return made
-
-
-def _of_pairs(
-    columns: EncodedColumns,
-    effects: np.ndarray,
-    scores: np.ndarray,
-    marginal: np.ndarray,
-    learned: Learned,
-    expected_causes: float,
-) -> np.ndarray:
-    """(S + 1, 2, V) two causes in the place of each slot, and in the place of everything: log share of each variant in
-    them, and log odds of two against what is there.
-
-    Asked of the strongest effects and of what all leave; elsewhere nothing speaks for two.
-    """
-    prior = columns.prior(learned.encoding_prior)
-    chance = prior * (expected_causes / max(prior.sum(), 1e-300))
-    everything, left = SLOTS, SLOTS - FURTHER
-    scores = np.concatenate([scores, marginal[None]])
-    joint = Joint(columns.gram, columns.factor.shape[1], chance, (scores**2).max(axis=0))
-    share, odds = np.zeros((SLOTS + 1, columns.factor.shape[1])), np.full(SLOTS + 1, -np.inf)
-    for slot in [s for s in range(SPLIT) if effects[s] != -2] + [left, everything]:
-        share[slot], two = joint(scores[slot])
-        single = chance * np.exp(np.minimum(log_bayes_factor(scores[slot] ** 2), 600.0))
-        odds[slot] = two - np.log(max(single.sum() + (slot >= left), 1e-300))  # those may be nothing at all
-    share[left + 1 : SLOTS], odds[left + 1 : SLOTS] = share[left], odds[left]
-    told = np.log(np.maximum(share, 1e-7)) / 5.0 + 1.0, np.clip(odds, -10.0, 20.0) / 5.0
-    return np.stack([told[0], np.broadcast_to(told[1][:, None], share.shape)], axis=1)

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from haplolens.deconvolve.network import Deconvolver
 
 Judged = tuple[list[Scores], list[Bin]]
-POOL_CODE = ("features.py", "pool.py", "problems.py", "sources.py", "sources.toml", "worlds.py")
+POOL_CODE = (
+    "features.py",
+    "pool.py",
+    "problems.py",
+    "proposals.py",
+    "sources.py",
+    "sources.toml",
+    "worlds.py",
+)
 """Files, beside `finemap`, that examples depend on."""
 
 

@@ -6,6 +6,7 @@ them; then no single effect leads there. Their joint evidence does, and there ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,38 @@ PAIR_Z2 = 32.0
 """Prior variance of the z-score of each of the two (`posterior.EXPECTED_Z2`, its middle)."""
 MOST_COLUMNS = 512
 """Columns that pairs are made of: those with the most evidence of their own, where there are more."""
+ROUNDED = 4
+"""Digits of a difference of LD that count."""
+NEVER = -1e6
+"""Log evidence of what cannot be."""
 SAME_EVIDENCE = 1e-4
 """Columns that differ by less than this at the cut all go: their order must not matter."""
+
+
+@dataclass(frozen=True)
+class EffectSize:
+    """What is thought of the expected z-score of a cause: normal around ``mean`` or minus it, as likely either way.
+
+    Around 0 it is the usual prior, under which most causes are next to nothing; a cohort in which causes have been
+    seen says more. ``share`` is the weight of this among several such thoughts, each of which holds for both causes.
+    """
+
+    mean: float = 0.0
+    variance: float = PAIR_Z2
+    share: float = 1.0
+
+    def log_bayes_factor(self, z: np.ndarray) -> np.ndarray:
+        """Of a single cause against none, its share included, from z-scores of any shape."""
+        spread = 1.0 + self.variance
+        towards = np.abs(self.mean * z) / spread
+        either_sign = towards + np.log1p(np.exp(-2.0 * towards)) - np.log(2.0)
+        around = 0.5 * (z**2 * self.variance - self.mean**2) / spread - 0.5 * np.log(spread)
+        return around + either_sign + np.log(self.share)
+
+
+def log_bayes_factor(z: np.ndarray, sizes: Sequence[EffectSize]) -> np.ndarray:
+    """Of a single cause against none, averaged over what its size may be; z-scores of any shape."""
+    return np.logaddexp.reduce([size.log_bayes_factor(z) for size in sizes], axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,73 +74,136 @@ class Joint:
         (P,) chance that each column is a cause, beforehand.
     z2
         (P,) the largest squared score of each column, to choose among them by.
+    sizes
+        What the two effects may be.
+    most
+        Columns that pairs are made of.
     """
 
-    def __init__(self, gram: Gram, n_variants: int, prior: np.ndarray, z2: np.ndarray) -> None:
+    def __init__(
+        self,
+        gram: Gram,
+        n_variants: int,
+        prior: np.ndarray,
+        z2: np.ndarray,
+        *,
+        sizes: Sequence[EffectSize] = (EffectSize(),),
+        most: int = MOST_COLUMNS,
+    ) -> None:
         log_prior = np.log(np.maximum(prior, 1e-300))
         at = np.flatnonzero(prior > 0)
-        if len(at) > MOST_COLUMNS:
+        if len(at) > most:
             single = log_prior[at] + 0.5 * z2[at] * PAIR_Z2 / (1.0 + PAIR_Z2)
-            first_left = np.partition(single, -MOST_COLUMNS - 1)[-MOST_COLUMNS - 1]
+            first_left = np.partition(single, -most - 1)[-most - 1]
             at = at[single > first_left + SAME_EVIDENCE]
         self.at, self.variant, self.n_variants = at, at % n_variants, n_variants
+        self._r = np.clip(gram.correlation(at).astype(np.float32), -1.0, 1.0)
         self._chance = log_prior[at]
-        r = np.clip(gram.correlation(at).astype(np.float32), -1.0, 1.0)
-        spread = np.float32(1.0 + 1.0 / PAIR_Z2)
-        chance = log_prior[at].astype(np.float32) - np.float32(0.5 * np.log(2.0 * PAIR_Z2))
-        left = spread**2 - r * r
-        self._own, self._cross = 0.5 * spread / left, r / left
-        self._log_weight = np.log(left)
-        self._log_weight *= -0.5
-        self._log_weight += chance[:, None] + chance
-        self._log_weight[self.variant[:, None] == self.variant] = -np.inf
+        chance = (self._chance - 0.5 * np.log(2.0)).astype(np.float32)
+        prior_of_pair = chance[:, None] + chance
+        prior_of_pair[self.variant[:, None] == self.variant] = NEVER
+        self._of_size = [_PairsOfSize(self._r, size, prior_of_pair) for size in sizes]
 
-    def __call__(self, z: np.ndarray) -> tuple[np.ndarray, float]:
-        """Share of each variant in the pairs, and the log evidence of all pairs against no cause.
+    def __call__(self, z: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, float]:
+        """Where the two causes are, and the log evidence of all pairs against no cause.
 
-        For a pair with scores z and LD R, and effects whose expected scores are normal with variance W,
-        log BF = z'(R + I/W)^-1 z / 2 - log det(I + W R) / 2.
+        Which of two is the first: the one in more LD with the first of the likeliest pair, compared with its second.
 
         Parameters
         ----------
         z
             (P,) scores of the region's columns.
+        near
+            (V,) the first of the likeliest pair is the one with the larger number.
 
         Returns
         -------
-        (V,) float64 and float
-            The shares sum to 1; -inf, and shares of 0, where there is no pair.
+        (2, V) float64 and float
+            The shares of the first and of the second, each summing to 1; -inf, and shares of 0, where there is no pair.
         """
         evidence = self._evidence(z)
-        top = evidence.max(initial=-np.inf)
-        if not np.isfinite(top):
-            return np.zeros(self.n_variants), -np.inf
+        top = evidence.max(initial=NEVER)
+        if top <= 0.5 * NEVER:
+            return np.zeros((2, self.n_variants)), -np.inf
+        pair = np.array(np.unravel_index(evidence.argmax(), evidence.shape))
+        first, second = pair[np.argsort(-near[self.variant[pair]], kind="stable")]
         evidence -= top
-        share = np.exp(evidence, out=evidence).sum(axis=1, dtype=np.float64)
-        total = float(share.sum())
-        return np.bincount(self.variant, share / total, self.n_variants), float(top) + np.log(total)
+        weight = np.exp(evidence, out=evidence)
+        each = weight.sum(axis=1, dtype=np.float64)
+        ahead = 0.5 * (each + (weight * self._ahead(first, second)).sum(axis=1, dtype=np.float64))
+        total = float(each.sum())
+        of_variant = [
+            np.bincount(self.variant, share / (0.5 * total), self.n_variants)
+            for share in (ahead, each - ahead)
+        ]
+        return np.stack(of_variant), float(top) + np.log(total)
 
     def likeliest(self, z: np.ndarray) -> Pair | None:
-        """The pair with the most evidence; None where there is none."""
+        """The pair with the most evidence; None where there is none. For effects around 0 of one size."""
         evidence = self._evidence(z)
-        top = evidence.max(initial=-np.inf)
-        if not np.isfinite(top):
+        top = evidence.max(initial=NEVER)
+        if top <= 0.5 * NEVER:
             return None
         pair = np.unravel_index(evidence.argmax(), evidence.shape)
-        own = z[self.at]
-        first, second = own[list(pair)]
-        spread, cross = 2.0 * self._own[pair], self._cross[pair]
-        mean = np.array([spread * first - cross * second, spread * second - cross * first])
-        shrink = PAIR_Z2 / (1.0 + PAIR_Z2)
-        single = self._chance + 0.5 * (shrink * own**2 + np.log1p(-shrink))
+        own, (size,) = z[self.at], [of.size for of in self._of_size]
+        ld = np.array([[1.0, self._r[pair]], [self._r[pair], 1.0]]) + np.eye(2) / size.variance
+        mean = np.linalg.solve(ld, own[list(pair)])
+        single = self._chance + size.log_bayes_factor(own)
         return Pair(self.at[list(pair)], mean, float(top + np.log(2.0) - single.max()))
+
+    def _ahead(self, first: int, second: int) -> np.ndarray:
+        """(k, k) 1 where the row's column is the first of the two, -1 where the column's is, 0 where neither."""
+        nearer = np.round(self._r[first] ** 2 - self._r[second] ** 2, ROUNDED)
+        return np.sign(nearer[:, None] - nearer)
 
     def _evidence(self, z: np.ndarray) -> np.ndarray:
         """(k, k) float32, log prior and Bayes factor of each pair; each stands there twice, with half its evidence."""
         own = z[self.at].astype(np.float32)
-        squared = own * own
-        evidence = squared[:, None] + squared
-        evidence *= self._own
-        evidence -= self._cross * np.outer(own, own)
-        evidence += self._log_weight
+        together, apart = own[:, None] + own, own[:, None] - own
+        first, *others = (of_size(together, apart) for of_size in self._of_size)
+        for other in others:
+            first = _log_of_sum(first, other)
+        return first
+
+
+def _log_of_sum(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """log(exp(one) + exp(other)); three times as fast as `numpy.logaddexp` in float32."""
+    apart = np.abs(one - other)
+    return np.maximum(one, other) + np.log(1 + np.exp(-apart, out=apart))
+
+
+class _PairsOfSize:
+    """Log prior and Bayes factor of every pair, for effects of one size.
+
+    For scores z = (a, b) with LD r, and expected scores of the two effects normal around m = (±M, ±M) with variance W,
+    log BF = z'Az / 2 + m'Az / W - m'(I - A / W)m / 2W - log det(I + W R) / 2, with A = (R + I / W)^-1. In a + b and
+    a - b the matrix A is diagonal.
+    """
+
+    def __init__(self, r: np.ndarray, size: EffectSize, prior: np.ndarray) -> None:
+        self.size, mean, variance = size, np.float32(size.mean), np.float32(size.variance)
+        spread = np.float32(1.0) + 1 / variance
+        self._together, self._apart = 1 / (spread + r), 1 / (spread - r)
+        inverse = self._together * self._apart  # 1 / det(R + I / W)
+        self._prior = prior + 0.5 * np.log(inverse) - np.log(variance) + np.float32(np.log(size.share))
+        self._lean = mean / variance
+        if size.mean:
+            self._cross = -(self._lean**2) * r * inverse
+            self._prior -= self._lean * mean * (1 - spread * inverse / variance) + np.float32(np.log(4.0))
+
+    def __call__(self, together: np.ndarray, apart: np.ndarray) -> np.ndarray:
+        """(k, k) from the sums and the differences of scores."""
+        alike, unlike = self._together * together, self._apart * apart
+        evidence = 0.25 * (alike * together + unlike * apart)
+        evidence += self._prior
+        if self.size.mean:
+            evidence += self._of_signs(np.abs(alike, out=alike), np.abs(unlike, out=unlike))
         return evidence
+
+    def _of_signs(self, alike: np.ndarray, unlike: np.ndarray) -> np.ndarray:
+        """(k, k) log of the sum over the signs of both means."""
+        alike *= self._lean
+        unlike *= self._lean
+        same = alike + self._cross + np.log(1 + np.exp(-2 * alike))
+        other = unlike - self._cross + np.log(1 + np.exp(-2 * unlike))
+        return _log_of_sum(same, other)
