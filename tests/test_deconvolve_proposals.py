@@ -6,16 +6,13 @@ import pytest
 from finemap_windows import reader, trait, window
 from haplolens.deconvolve.features import read_inputs
 from haplolens.deconvolve.proposals import (
-    HALF_KNOWN,
     ODDS,
     PLACES,
     PROPOSALS,
-    RARE_SHARE,
-    carriers,
-    effect_sizes,
     propose,
 )
-from haplolens.finemap.joint import EffectSize
+from haplolens.finemap.effect_size import HALF_KNOWN, EffectSize, effect_sizes
+from haplolens.finemap.pair_effects import RARE_SHARE, carriers
 from haplolens.finemap.posterior import fit_variants
 from haplolens.finemap.priors import NOTHING_LEARNED, learn
 from haplolens.finemap.region_data import read_region

@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from finemap_windows import reader, trait, window
-from haplolens.finemap.joint import EffectSize, Joint, log_bayes_factor
+from haplolens.finemap.effect_size import EffectSize, log_bayes_factor
+from haplolens.finemap.joint import Joint
 from haplolens.finemap.priors import FLAT
 from haplolens.finemap.region_data import read_region
 
@@ -125,3 +126,33 @@ def test_pairs__of_one_variant_are_none(sizes):
     assert not shares.any()
     if len(sizes) == 1:
         assert joint.likeliest(columns.xty) is None
+
+
+def test_up_to_two__is_the_posterior_of_every_set_and_sign():
+    columns = _columns(n_variants=5)
+    prior = columns.prior(FLAT)
+    prior = 0.9 * prior / prior.sum()
+    joint = _joint(columns, prior, columns.xty, sizes=SIZES)
+    z = columns.xty[joint.at] / np.sqrt(columns.gram.scale)
+    k, r = len(z), joint.r.astype(float)
+    sets = [(i,) for i in range(k)] + [
+        (i, j) for i in range(k) for j in range(i) if joint.variant[i] != joint.variant[j]
+    ]
+    weight, pip, expected, count = 1.0, np.zeros(k), np.zeros(k), np.array([1.0, 0.0, 0.0])
+    for chosen, size in product(sets, SIZES):
+        at = list(chosen)
+        ld = r[np.ix_(at, at)] + 1e-6 * np.eye(len(at))
+        without = multivariate_normal(np.zeros(len(at)), ld).pdf(z[at])
+        for signs in product([1.0, -1.0], repeat=len(at)):
+            mean = size.mean * np.array(signs)
+            spread = ld + size.variance * ld @ ld
+            w = multivariate_normal(ld @ mean, spread).pdf(z[at]) / without
+            w *= size.share * np.prod(prior[joint.at[at]]) / 2.0 ** len(at)
+            after = mean + size.variance * ld @ np.linalg.solve(spread, z[at] - ld @ mean)
+            weight, count[len(at)] = weight + w, count[len(at)] + w
+            pip[at] += w
+            expected[at] += w * after
+    found = joint.up_to_two(z)
+    np.testing.assert_allclose(found.pip, pip / weight, rtol=2e-3, atol=1e-6)
+    np.testing.assert_allclose(found.expected, expected / weight, rtol=5e-3, atol=1e-3)
+    np.testing.assert_allclose(found.count, count / weight, rtol=2e-3)

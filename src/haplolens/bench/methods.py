@@ -20,6 +20,7 @@ from haplolens.bench.susie_inf import Spectrum, fit_susie_inf
 from haplolens.bench.windows import Window
 from haplolens.errors import InputError
 from haplolens.finemap.credible import MIN_PURITY, TEMPER, credible_sets, smallest_set
+from haplolens.finemap.pair_effects import fit_pair_effects
 from haplolens.finemap.posterior import EXPECTED_CAUSES, Refine, VariantPosterior, fit_variants
 from haplolens.finemap.priors import FLAT, NOTHING_LEARNED, Learned
 from haplolens.finemap.region_data import RegionData
@@ -280,6 +281,17 @@ def _exact(task: Task) -> Answers:
     return _each("exact", task, answer, lambda evidence: exact.append(ExactPosterior(evidence.raw, prior)))
 
 
+def _pairs(task: Task) -> Answers:
+    def answer(evidence: Evidence, trait: PlantedTrait) -> Said:
+        data = evidence.read(trait)
+        given = task.learned, task.expected_causes
+        found = fit_variants(data.columns, data.trait, given[0].encoding_prior, expected_causes=given[1])
+        parts = fit_pair_effects(data.columns, data.trait, found, *given)
+        return Said(1.0 - np.prod(1.0 - parts, axis=0), sets=[])
+
+    return _each("pair_effects", task, answer, _encoded)
+
+
 @cache
 def shipped_deconvolver() -> Refine | None:
     """The network that ships with the package; None where there is none."""
@@ -313,10 +325,11 @@ METHODS: dict[str, Method] = {
     "susie_encodings_flat": Method(_by_window(_susie_flat)),
     "susie_encodings_learned": Method(_LEARNED, learns=True),
     "deconvolver": Method(_LEARNED, learns=True, rooms=("finemap", "deconvolve")),
+    "pair_effects": Method(_by_window(_pairs), learns=True),
     "exact": Method(_by_window(_exact)),
 }
 """In the order of the tables."""
-DEFAULT = tuple(name for name in METHODS if name != "susie_encodings_flat")
+DEFAULT = tuple(name for name in METHODS if name not in ("susie_encodings_flat", "pair_effects"))
 
 
 def answer_tasks(tasks: Sequence[Task]) -> list[Answers]:

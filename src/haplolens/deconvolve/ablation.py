@@ -15,7 +15,7 @@ from haplolens.progress import Reporter
 
 PARTS = {
     "as shipped": {},
-    "not told of pairs of causes": {"reads": BEFORE_PROPOSALS},
+    "without exact posteriors of one and two causes": {"reads": BEFORE_PROPOSALS},
     "attention and messages blind to LD": {"see_ld": False},
     "no convolution": {"kernel": 1},
     "one head": {"heads": 1},

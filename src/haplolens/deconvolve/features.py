@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from haplolens.deconvolve.proposals import ODDS, PROPOSALS, SPLIT, Proposals, carriers, propose
+from haplolens.deconvolve.proposals import ODDS, PROPOSALS, SPLIT, Proposals, propose
 from haplolens.finemap.encodings import MIN_CARRIERS, TIE, UNRESOLVED, EncodedColumns
+from haplolens.finemap.pair_effects import carriers
 from haplolens.finemap.posterior import RegionTrait, VariantPosterior
 from haplolens.finemap.priors import Learned
 

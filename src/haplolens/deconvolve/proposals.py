@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from haplolens.finemap.encodings import MIN_CARRIERS, EncodedColumns
-from haplolens.finemap.joint import EffectSize, Joint, log_bayes_factor
+from haplolens.finemap.effect_size import effect_sizes, log_bayes_factor
+from haplolens.finemap.encodings import EncodedColumns
+from haplolens.finemap.joint import Joint
+from haplolens.finemap.pair_effects import chance_of_causes
 from haplolens.finemap.priors import Learned
 
 SPLIT = 3
@@ -24,19 +26,8 @@ PROPOSALS = 3 * PLACES
 """In each place the first and the second of two causes, and a single one."""
 ODDS = 2 * PLACES
 """In each place log odds of two causes against what there is without a second, and of a single one against none."""
-MOST_COLUMNS = 192
-"""Columns that pairs are made of here."""
 LEAST_SHARE = 1e-7
 """Smaller shares are not told apart."""
-Z_OF_LBF, Z_POWER = 1.46, 0.53
-"""A cause's expected z-score is this times a power of the log Bayes factor that is usual for effects of the cohort:
-least squares over 250 worlds of training (`worlds.draw_world`) with ten effects or more, r^2 .8."""
-LEAST_SPREAD = 0.2
-"""Of the log of the expected z-scores of a cohort's causes."""
-HALF_KNOWN = 3.0
-"""Effects seen from which on a cohort's own size of effects counts for more than the usual prior around 0."""
-RARE_SHARE = 0.02
-"""What a variant with fewer than `MIN_CARRIERS` carriers keeps of its chance to be a cause."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +76,9 @@ def propose(
         As for `posterior.Refine`.
     """
     n_variants = columns.factor.shape[1]
-    prior = columns.prior(learned.encoding_prior) * np.tile(_enough(columns, n), len(columns.factor))
-    chance = prior * (expected_causes / max(prior.sum(), 1e-300))
+    chance = chance_of_causes(columns, n, learned, expected_causes)
     sizes = effect_sizes(learned)
-    joint = Joint(columns.gram, n_variants, chance, (z**2).max(axis=0), sizes=sizes, most=MOST_COLUMNS)
+    joint = Joint(columns.gram, n_variants, chance, (z**2).max(axis=0), sizes=sizes)
     shares, odds = np.zeros((PROPOSALS, n_variants)), np.full(ODDS, -np.inf)
     with np.errstate(divide="ignore"):
         log_chance = np.log(chance)
@@ -99,29 +89,6 @@ def propose(
         odds[2 * place : 2 * place + 2] = of_two - np.logaddexp(of_one, none), of_one
         shares[3 * place : 3 * place + 3] = np.vstack([two, one])
     return Proposals.of(shares, odds)
-
-
-def effect_sizes(learned: Learned) -> list[EffectSize]:
-    """What the cohort teaches of the size of effects, and the usual prior around 0 beside it."""
-    known = learned.n_effects / (learned.n_effects + HALF_KNOWN)
-    usual = EffectSize(share=1.0 - known)
-    if not learned.n_effects:
-        return [usual]
-    mean = Z_OF_LBF * learned.usual_lbf**Z_POWER
-    # z-scores go with the root of log Bayes factors, and have an error of 1
-    spread = math.sqrt(max((learned.spread_lbf / 2.0) ** 2 - mean**-2, LEAST_SPREAD**2))
-    return [usual, EffectSize(mean, (spread * mean) ** 2, known)]
-
-
-def carriers(columns: EncodedColumns, n: float) -> np.ndarray:
-    """(V,) samples with the minor allele, where genotypes are in equilibrium."""
-    maf = np.minimum(columns.frequency, 1.0 - columns.frequency)
-    return n * (1.0 - (1.0 - maf) ** 2)
-
-
-def _enough(columns: EncodedColumns, n: float) -> np.ndarray:
-    """(V,) 1, or less where few samples carry the minor allele."""
-    return np.where(carriers(columns, n) >= MIN_CARRIERS, 1.0, RARE_SHARE)
 
 
 def _single(log_evidence: np.ndarray, n_variants: int) -> tuple[np.ndarray, float]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from haplolens.finemap.effect_size import USUAL_Z2, EffectSize
 from haplolens.finemap.gram import Gram
 
-PAIR_Z2 = 32.0
-"""Prior variance of the z-score of each of the two (`posterior.EXPECTED_Z2`, its middle)."""
 MOST_COLUMNS = 512
 """Columns that pairs are made of: those with the most evidence of their own, where there are more."""
 ROUNDED = 4
@@ -25,30 +24,23 @@ SAME_EVIDENCE = 1e-4
 """Columns that differ by less than this at the cut all go: their order must not matter."""
 
 
-@dataclass(frozen=True)
-class EffectSize:
-    """What is thought of the expected z-score of a cause: normal around ``mean`` or minus it, as likely either way.
+@dataclass(frozen=True, eq=False)
+class UpToTwo:
+    """Posterior of none, one or two causes among k columns.
 
-    Around 0 it is the usual prior, under which most causes are next to nothing; a cohort in which causes have been
-    seen says more. ``share`` is the weight of this among several such thoughts, each of which holds for both causes.
+    Parameters
+    ----------
+    pip
+        (k,) chance that each column is one of them.
+    expected
+        (k,) posterior mean of its expected z-score, 0 where it is none included.
+    count
+        (3,) chance of none, one and two.
     """
 
-    mean: float = 0.0
-    variance: float = PAIR_Z2
-    share: float = 1.0
-
-    def log_bayes_factor(self, z: np.ndarray) -> np.ndarray:
-        """Of a single cause against none, its share included, from z-scores of any shape."""
-        spread = 1.0 + self.variance
-        towards = np.abs(self.mean * z) / spread
-        either_sign = towards + np.log1p(np.exp(-2.0 * towards)) - np.log(2.0)
-        around = 0.5 * (z**2 * self.variance - self.mean**2) / spread - 0.5 * np.log(spread)
-        return around + either_sign + np.log(self.share)
-
-
-def log_bayes_factor(z: np.ndarray, sizes: Sequence[EffectSize]) -> np.ndarray:
-    """Of a single cause against none, averaged over what its size may be; z-scores of any shape."""
-    return np.logaddexp.reduce([size.log_bayes_factor(z) for size in sizes], axis=0)
+    pip: np.ndarray
+    expected: np.ndarray
+    count: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +70,15 @@ class Joint:
         What the two effects may be.
     most
         Columns that pairs are made of.
+
+    Attributes
+    ----------
+    at
+        (k,) those columns.
+    variant
+        (k,) their variants.
+    r
+        (k, k) float32 LD.
     """
 
     def __init__(
@@ -93,16 +94,16 @@ class Joint:
         log_prior = np.log(np.maximum(prior, 1e-300))
         at = np.flatnonzero(prior > 0)
         if len(at) > most:
-            single = log_prior[at] + 0.5 * z2[at] * PAIR_Z2 / (1.0 + PAIR_Z2)
+            single = log_prior[at] + 0.5 * z2[at] * USUAL_Z2 / (1.0 + USUAL_Z2)
             first_left = np.partition(single, -most - 1)[-most - 1]
             at = at[single > first_left + SAME_EVIDENCE]
         self.at, self.variant, self.n_variants = at, at % n_variants, n_variants
-        self._r = np.clip(gram.correlation(at).astype(np.float32), -1.0, 1.0)
+        self.r = np.clip(gram.correlation(at).astype(np.float32), -1.0, 1.0)
         self._chance = log_prior[at]
         chance = (self._chance - 0.5 * np.log(2.0)).astype(np.float32)
         prior_of_pair = chance[:, None] + chance
         prior_of_pair[self.variant[:, None] == self.variant] = NEVER
-        self._of_size = [_PairsOfSize(self._r, size, prior_of_pair) for size in sizes]
+        self._of_size = [_PairsOfSize(self.r, size, prior_of_pair) for size in sizes]
 
     def __call__(self, z: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, float]:
         """Where the two causes are, and the log evidence of all pairs against no cause.
@@ -138,6 +139,26 @@ class Joint:
         ]
         return np.stack(of_variant), float(top) + np.log(total)
 
+    def up_to_two(self, z: np.ndarray) -> UpToTwo:
+        """Which of the columns are causes, if there are two, one or none, from their scores (k,).
+
+        ``prior`` is the chance of each column beforehand: sets of causes weigh by the product of theirs.
+        """
+        own = z.astype(np.float32)
+        together, apart = own[:, None] + own, own[:, None] - own
+        two = [of_size.expecting(together, apart) for of_size in self._of_size]
+        one = [(of.size.log_bayes_factor(z) + self._chance, of.size.expected(z)) for of in self._of_size]
+        top = max(0.0, *(float(log.max(initial=NEVER)) for log, _ in (*one, *two)))
+        pip, expected, count = np.zeros(len(z)), np.zeros(len(z)), np.array([np.exp(-top), 0.0, 0.0])
+        for causes, (log, mean) in [*((1, each) for each in one), *((2, each) for each in two)]:
+            weight = np.exp(log - top)  # a pair stands there twice, with half its evidence
+            each = causes * weight.reshape(len(z), -1).sum(axis=1, dtype=np.float64)
+            pip += each
+            expected += causes * (weight * mean).reshape(len(z), -1).sum(axis=1, dtype=np.float64)
+            count[causes] += each.sum() / causes
+        total = count.sum()
+        return UpToTwo(pip / total, expected / total, count / total)
+
     def likeliest(self, z: np.ndarray) -> Pair | None:
         """The pair with the most evidence; None where there is none. For effects around 0 of one size."""
         evidence = self._evidence(z)
@@ -146,14 +167,14 @@ class Joint:
             return None
         pair = np.unravel_index(evidence.argmax(), evidence.shape)
         own, (size,) = z[self.at], [of.size for of in self._of_size]
-        ld = np.array([[1.0, self._r[pair]], [self._r[pair], 1.0]]) + np.eye(2) / size.variance
+        ld = np.array([[1.0, self.r[pair]], [self.r[pair], 1.0]]) + np.eye(2) / size.variance
         mean = np.linalg.solve(ld, own[list(pair)])
         single = self._chance + size.log_bayes_factor(own)
         return Pair(self.at[list(pair)], mean, float(top + np.log(2.0) - single.max()))
 
     def _ahead(self, first: int, second: int) -> np.ndarray:
         """(k, k) 1 where the row's column is the first of the two, -1 where the column's is, 0 where neither."""
-        nearer = np.round(self._r[first] ** 2 - self._r[second] ** 2, ROUNDED)
+        nearer = np.round(self.r[first] ** 2 - self.r[second] ** 2, ROUNDED)
         return np.sign(nearer[:, None] - nearer)
 
     def _evidence(self, z: np.ndarray) -> np.ndarray:
@@ -200,10 +221,28 @@ class _PairsOfSize:
             evidence += self._of_signs(np.abs(alike, out=alike), np.abs(unlike, out=unlike))
         return evidence
 
+    def expecting(self, together: np.ndarray, apart: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(k, k) as from a call, and the posterior mean of the expected z-score of the row's column in each pair."""
+        alike, unlike = self._together * together, self._apart * apart
+        mean = 0.5 * (alike + unlike)
+        if self.size.mean:
+            alike *= self._lean
+            unlike *= self._lean
+            same, other = self._by_sign(np.abs(alike), np.abs(unlike))
+            share = 1 / (1 + np.exp(np.clip(other - same, -80, 80)))
+            mean += self._lean * (
+                self._together * share * np.tanh(alike) + self._apart * (1 - share) * np.tanh(unlike)
+            )
+        return self(together, apart), mean
+
     def _of_signs(self, alike: np.ndarray, unlike: np.ndarray) -> np.ndarray:
         """(k, k) log of the sum over the signs of both means."""
         alike *= self._lean
         unlike *= self._lean
+        return _log_of_sum(*self._by_sign(alike, unlike))
+
+    def _by_sign(self, alike: np.ndarray, unlike: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(k, k) twice, log of the sum over the signs of both means: where they are the same, and where they differ."""
         same = alike + self._cross + np.log(1 + np.exp(-2 * alike))
         other = unlike - self._cross + np.log(1 + np.exp(-2 * unlike))
-        return _log_of_sum(same, other)
+        return same, other

@@ -16,8 +16,9 @@ from itertools import chain
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from haplolens.finemap.effect_size import USUAL_Z2
 from haplolens.finemap.gram import Gram
-from haplolens.finemap.joint import PAIR_Z2, Joint, Pair
+from haplolens.finemap.joint import Joint, Pair
 from haplolens.finemap.susie import SusieFit, fit_effects
 
 MIN_LBF = 1.0
@@ -163,7 +164,7 @@ def _with_pair(
     parts["alpha"][two, pair.columns] = 1.0
     parts["mu"][two, pair.columns] = pair.mean * error
     parts["mu2"][two, pair.columns] = (pair.mean**2 + 1.0) * error**2
-    parts["prior_variance"][two] = PAIR_Z2 * error**2
+    parts["prior_variance"][two] = USUAL_Z2 * error**2
     return replace(fit, **parts)
 
 
