@@ -145,8 +145,7 @@ class Joint:
         ``prior`` is the chance of each column beforehand: sets of causes weigh by the product of theirs.
         """
         own = z.astype(np.float32)
-        together, apart = own[:, None] + own, own[:, None] - own
-        two = [of_size.expecting(together, apart) for of_size in self._of_size]
+        two = [of_size.expecting(own) for of_size in self._of_size]
         one = [(of.size.log_bayes_factor(z) + self._chance, of.size.expected(z)) for of in self._of_size]
         top = max(0.0, *(float(log.max(initial=NEVER)) for log, _ in (*one, *two)))
         pip, expected, count = np.zeros(len(z)), np.zeros(len(z)), np.array([np.exp(-top), 0.0, 0.0])
@@ -180,8 +179,7 @@ class Joint:
     def _evidence(self, z: np.ndarray) -> np.ndarray:
         """(k, k) float32, log prior and Bayes factor of each pair; each stands there twice, with half its evidence."""
         own = z[self.at].astype(np.float32)
-        together, apart = own[:, None] + own, own[:, None] - own
-        first, *others = (of_size(together, apart) for of_size in self._of_size)
+        first, *others = (of_size(own) for of_size in self._of_size)
         for other in others:
             first = _log_of_sum(first, other)
         return first
@@ -204,42 +202,51 @@ class _PairsOfSize:
     def __init__(self, r: np.ndarray, size: EffectSize, prior: np.ndarray) -> None:
         self.size, mean, variance = size, np.float32(size.mean), np.float32(size.variance)
         spread = np.float32(1.0) + 1 / variance
-        self._together, self._apart = 1 / (spread + r), 1 / (spread - r)
-        inverse = self._together * self._apart  # 1 / det(R + I / W)
+        inverse = 1 / (spread**2 - r * r)  # 1 / det(R + I / W)
+        self._own, self._product = 0.5 * spread * inverse, -r * inverse
         self._prior = prior + 0.5 * np.log(inverse) - np.log(variance) + np.float32(np.log(size.share))
         self._lean = mean / variance
         if size.mean:
-            self._cross = -(self._lean**2) * r * inverse
+            self._together, self._apart = 1 / (spread + r), 1 / (spread - r)
+            self._cross = self._lean**2 * self._product
             self._prior -= self._lean * mean * (1 - spread * inverse / variance) + np.float32(np.log(4.0))
 
-    def __call__(self, together: np.ndarray, apart: np.ndarray) -> np.ndarray:
-        """(k, k) from the sums and the differences of scores."""
-        alike, unlike = self._together * together, self._apart * apart
-        evidence = 0.25 * (alike * together + unlike * apart)
-        evidence += self._prior
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        """(k, k) from scores (k,)."""
+        evidence = self._around_nothing(z)
         if self.size.mean:
-            evidence += self._of_signs(np.abs(alike, out=alike), np.abs(unlike, out=unlike))
+            alike, unlike = self._leaning(z)
+            evidence += _log_of_sum(*self._by_sign(np.abs(alike), np.abs(unlike)))
         return evidence
 
-    def expecting(self, together: np.ndarray, apart: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def expecting(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(k, k) as from a call, and the posterior mean of the expected z-score of the row's column in each pair."""
-        alike, unlike = self._together * together, self._apart * apart
-        mean = 0.5 * (alike + unlike)
+        evidence, mean = self._around_nothing(z), 2 * self._own * z[:, None] + self._product * z
         if self.size.mean:
-            alike *= self._lean
-            unlike *= self._lean
+            alike, unlike = self._leaning(z)
             same, other = self._by_sign(np.abs(alike), np.abs(unlike))
+            evidence += _log_of_sum(same, other)
             share = 1 / (1 + np.exp(np.clip(other - same, -80, 80)))
             mean += self._lean * (
                 self._together * share * np.tanh(alike) + self._apart * (1 - share) * np.tanh(unlike)
             )
-        return self(together, apart), mean
+        return evidence, mean
 
-    def _of_signs(self, alike: np.ndarray, unlike: np.ndarray) -> np.ndarray:
-        """(k, k) log of the sum over the signs of both means."""
-        alike *= self._lean
-        unlike *= self._lean
-        return _log_of_sum(*self._by_sign(alike, unlike))
+    def _around_nothing(self, z: np.ndarray) -> np.ndarray:
+        """(k, k) as if the means were 0, what does not depend on z apart."""
+        squared = z * z
+        evidence = squared[:, None] + squared
+        evidence *= self._own
+        evidence += self._product * np.outer(z, z)
+        evidence += self._prior
+        return evidence
+
+    def _leaning(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(k, k) twice, M / W times the sum of Az, and times its difference."""
+        return (
+            self._lean * self._together * (z[:, None] + z),
+            self._lean * self._apart * (z[:, None] - z),
+        )
 
     def _by_sign(self, alike: np.ndarray, unlike: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(k, k) twice, log of the sum over the signs of both means: where they are the same, and where they differ."""
