@@ -11,10 +11,9 @@ from haplolens.deconvolve.proposals import (
     PROPOSALS,
     propose,
 )
-from haplolens.finemap.effect_size import HALF_KNOWN, EffectSize, effect_sizes
 from haplolens.finemap.pair_effects import RARE_SHARE, carriers
 from haplolens.finemap.posterior import fit_variants
-from haplolens.finemap.priors import NOTHING_LEARNED, learn
+from haplolens.finemap.priors import learn
 from haplolens.finemap.region_data import read_region
 
 TAUGHT = learn([np.ones((14, 4))], [np.geomspace(8.0, 20.0, 14)])
@@ -60,27 +59,6 @@ def test_proposals__find_the_causes_and_how_many_there_are():
     assert held.sum(axis=1)[causes].min() > 0.5
 
 
-def test_effect_sizes__are_the_usual_ones_until_effects_are_seen():
-    assert effect_sizes(NOTHING_LEARNED) == [EffectSize()]
-    usual, own = effect_sizes(TAUGHT)
-    assert (usual.mean, usual.variance) == (0.0, EffectSize().variance)
-    assert usual.share + own.share == pytest.approx(1.0)
-    assert own.share == pytest.approx(14 / (14 + HALF_KNOWN))
-    stronger = effect_sizes(learn([np.ones((14, 4))], [np.geomspace(30.0, 75.0, 14)]))[1]
-    assert stronger.mean > 1.5 * own.mean
-
-
-def test_effect_sizes__are_those_of_a_cohort():
-    """Scores of causes of one size, errors of 1 included, say that size again within a tenth, and spread little."""
-    z = np.abs(np.random.default_rng(5).normal(6.0, 1.0, 300))
-    taught = learn(
-        [np.ones((300, 4))], [z**2 / 2.0 - np.log(z) - np.log(40.0)]
-    )  # of effects among 40 variants
-    own = effect_sizes(taught)[1]
-    assert own.mean == pytest.approx(6.0, rel=0.1)
-    assert np.sqrt(own.variance) / own.mean < 0.3
-
-
 def test_rare_variants__are_thought_less_of():
     data, _ = _region(n_samples=200)
     some = carriers(data.columns, data.trait.n)
@@ -110,8 +88,3 @@ def test_inputs__without_proposals_differ_in_nothing_else():
     np.testing.assert_array_equal(told.context[:24], untold.context[:24])
     np.testing.assert_array_equal(told.slots, untold.slots)
     np.testing.assert_array_equal(told.start, untold.start)
-
-
-def test_learned__of_nothing_asks_for_no_more_than_it_knows():
-    nothing = replace(TAUGHT, n_effects=0)
-    assert [size.share for size in effect_sizes(nothing)] == [1.0]

@@ -2,10 +2,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import multivariate_normal
 
 from finemap_windows import reader, trait, window
-from haplolens.finemap.effect_size import EffectSize, log_bayes_factor
+from haplolens.finemap.effect_size import EffectSize
 from haplolens.finemap.joint import Joint
 from haplolens.finemap.priors import FLAT
 from haplolens.finemap.region_data import read_region
@@ -67,16 +67,6 @@ def test_pairs__are_summed_as_their_densities_say(sizes):
     expected_share, expected_evidence = _naive(columns, prior, z, sizes)
     np.testing.assert_allclose(share, expected_share, rtol=3e-3, atol=1e-6)
     assert evidence == pytest.approx(expected_evidence, abs=3e-3)
-
-
-def test_single_causes__weigh_as_their_densities_say():
-    z = np.array([-7.0, -1.5, 0.0, 0.4, 3.0, 11.0])
-    expected = sum(
-        size.share
-        * sum(norm(mean, np.sqrt(1.0 + size.variance)).pdf(z) / 2.0 for mean in (size.mean, -size.mean))
-        for size in SIZES
-    )
-    np.testing.assert_allclose(log_bayes_factor(z, SIZES), np.log(expected / norm().pdf(z)))
 
 
 def test_pairs__find_two_causes_that_hide_each_other():

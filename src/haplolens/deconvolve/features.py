@@ -13,7 +13,7 @@ import numpy as np
 from haplolens.deconvolve.proposals import ODDS, PROPOSALS, SPLIT, Proposals, propose
 from haplolens.finemap.encodings import MIN_CARRIERS, TIE, UNRESOLVED, EncodedColumns
 from haplolens.finemap.pair_effects import carriers
-from haplolens.finemap.posterior import RegionTrait, VariantPosterior
+from haplolens.finemap.posterior import RegionTrait, VariantPosterior, noise_left
 from haplolens.finemap.priors import Learned
 
 N_ENCODINGS = 4
@@ -95,8 +95,7 @@ def read_inputs(
     gram, free = columns.gram, columns.factor > 0
     explained = found.coefficient.sum(axis=0) if len(found.coefficient) else np.zeros(gram.n_columns)
     through = gram.multiply(explained) if explained.any() else np.zeros(gram.n_columns)
-    left = trait.yty - 2.0 * explained @ columns.xty + explained @ through
-    noise = trait.residual_variance or max(left, 1e-3 * trait.yty) / trait.n
+    noise = noise_left(columns, trait, explained, through)
     marginal = columns.xty / np.sqrt(gram.scale * trait.yty / (trait.n - 1.0))
     unit = np.sqrt(gram.scale * noise)
     residual = (columns.xty - through) / unit

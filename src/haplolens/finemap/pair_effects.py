@@ -2,8 +2,9 @@
 
 SuSiE spreads each cause over variants as if it knew where the others are. Two causes in LD do not know of each other.
 Here each part of the sum is none, one or two causes, summed over exactly (`joint`), under what the cohort teaches of
-the size of effects; parts are updated in turn, each given the mean of the others, as SuSiE updates its effects. With
-up to two causes in a region that is the exact posterior of the model; beyond it is variational, as SuSiE is.
+the size of effects; parts are updated in turn, each given the mean of the others, as SuSiE updates its effects. One
+part alone, as where SuSiE finds nothing, is the exact posterior of up to two causes; several are variational, as SuSiE
+is. Each part expects as many causes beforehand as the region does, so that more parts expect more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from haplolens.finemap.effect_size import effect_sizes
 from haplolens.finemap.encodings import MIN_CARRIERS, EncodedColumns
 from haplolens.finemap.joint import Joint
-from haplolens.finemap.posterior import RegionTrait, VariantPosterior
+from haplolens.finemap.posterior import RegionTrait, VariantPosterior, noise_left
 from haplolens.finemap.priors import Learned
 
 RARE_SHARE = 0.02
@@ -45,11 +46,10 @@ def fit_pair_effects(
     """
     n_variants = columns.factor.shape[1]
     chance = chance_of_causes(columns, trait.n, learned, expected_causes)
-    unit = np.sqrt(columns.gram.scale * _noise(columns, trait, found))
-    marginal = columns.xty / unit
-    through = (
-        np.array([columns.gram.multiply(one) for one in found.coefficient]).reshape(-1, len(marginal)) / unit
-    )
+    through = np.array([columns.gram.multiply(one) for one in found.coefficient]).reshape(-1, len(chance))
+    noise = noise_left(columns, trait, found.coefficient.sum(axis=0), through.sum(axis=0))
+    unit = np.sqrt(columns.gram.scale * noise)
+    marginal, through = columns.xty / unit, through / unit
     left = marginal - through.sum(axis=0)
     highest = np.max(np.vstack([marginal, left, left + through]) ** 2, axis=0)
     joint = Joint(columns.gram, n_variants, chance, highest, sizes=effect_sizes(learned))
@@ -75,15 +75,6 @@ def carriers(columns: EncodedColumns, n: float) -> np.ndarray:
     """(V,) samples with the minor allele, where genotypes are in equilibrium."""
     maf = np.minimum(columns.frequency, 1.0 - columns.frequency)
     return n * (1.0 - (1.0 - maf) ** 2)
-
-
-def _noise(columns: EncodedColumns, trait: RegionTrait, found: VariantPosterior) -> float:
-    """Variance that SuSiE's effects leave."""
-    if trait.residual_variance is not None:
-        return trait.residual_variance
-    explained = found.coefficient.sum(axis=0) if len(found.coefficient) else np.zeros(len(columns.xty))
-    left = trait.yty - 2.0 * explained @ columns.xty + explained @ columns.gram.multiply(explained)
-    return max(left, 1e-3 * trait.yty) / trait.n
 
 
 def _two_by_two(columns: EncodedColumns, found: VariantPosterior) -> list[list[int]]:

@@ -184,6 +184,16 @@ def fit_variants(
     )
 
 
+def noise_left(
+    columns: EncodedColumns, trait: RegionTrait, effects: np.ndarray, through: np.ndarray
+) -> float:
+    """Residual variance of the trait given effects (P,) of the columns, from X'X times them (P,)."""
+    if trait.residual_variance:
+        return trait.residual_variance
+    left = trait.yty - 2.0 * effects @ columns.xty + effects @ through
+    return float(max(left, 1e-3 * trait.yty) / trait.n)
+
+
 def mode_mass(posterior: np.ndarray, columns: EncodedColumns) -> np.ndarray:
     """(5, V), posterior (E, V) of the columns gathered by mode of action."""
     mass = np.zeros((UNRESOLVED + 1, posterior.shape[1]))
