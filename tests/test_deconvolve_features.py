@@ -1,4 +1,5 @@
 from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from finemap_windows import reader, trait, window, with_calls
 from haplolens.deconvolve.familiar import Familiar, describe
 from haplolens.deconvolve.features import (
     CONTEXT_FEATURES,
+    EMPTY,
+    MORE,
     SLOT_FEATURES,
     SLOTS,
     VARIANT_FEATURES,
@@ -16,6 +19,7 @@ from haplolens.deconvolve.features import (
 )
 from haplolens.deconvolve.inference import Deconvolver
 from haplolens.finemap.credible import credible_sets
+from haplolens.finemap.pair_effects import fit_pair_effects
 from haplolens.finemap.posterior import fit_variants
 from haplolens.finemap.priors import NOTHING_LEARNED
 from haplolens.finemap.region_data import read_region
@@ -47,11 +51,11 @@ def _refined(network, cohort, y):
     return network(data.columns, data.trait, found, NOTHING_LEARNED, 0.5).posterior
 
 
-def _planted(n_samples=700, n_variants=45, seed=3):
+def _planted(n_samples=700, n_variants=45, seed=3, n_causes=2, h2=0.06):
     cohort = window(n_samples, n_variants, seed=seed)
     calls = cohort.genotypes.read(slice(None))
     likeliest = np.abs(calls.mean(axis=1) - 1.0).argsort(kind="stable")
-    return cohort, trait(calls[likeliest[:2]], 0.06, seed=seed)
+    return cohort, trait(calls[likeliest[:n_causes]], h2, seed=seed)
 
 
 def test_inputs__have_the_shapes_they_say_and_are_numbers():
@@ -67,11 +71,32 @@ def test_inputs__have_the_shapes_they_say_and_are_numbers():
     np.testing.assert_allclose(np.exp(inputs.start[inputs.effects != -2]).sum(axis=1), 1.0, atol=1e-4)
 
 
-def test_inputs__start_where_susie_ends():
-    data, found = _region(*_planted())
+def _start(inputs):
+    return 1.0 - np.prod(1.0 - np.exp(inputs.start[:, 1:].astype(float)), axis=0)
+
+
+@pytest.mark.parametrize(("n_causes", "sizes"), [(1, [1, 0]), (3, [2, 0])])
+def test_inputs__start_at_effects_of_up_to_two_causes(n_causes, sizes):
+    data, found = _region(*_planted(n_samples=1600, n_causes=n_causes, h2=0.15))
     inputs = read_inputs(data.columns, data.trait, found, NOTHING_LEARNED, 0.5)
-    start = 1.0 - np.prod(1.0 - np.exp(inputs.start[:, 1:].astype(float)), axis=0)
-    np.testing.assert_allclose(start, found.pip, atol=0.02)
+    paired = fit_pair_effects(data.columns, data.trait, found, NOTHING_LEARNED, 0.5)
+    np.testing.assert_allclose(_start(inputs), paired.pip, atol=0.02)
+    assert [len(group) for group in paired.effects] == sizes
+    group = paired.effects[0]
+    assert inputs.effects.tolist() == [*group, *[MORE] * (2 - len(group)), *[EMPTY] * 4, MORE, MORE]
+    held = inputs.effects != EMPTY
+    np.testing.assert_allclose(np.exp(inputs.start[held, 1:]), np.concatenate(paired.alpha), atol=1e-3)
+    told = np.exp((inputs.slots[: len(group), :, -1] - 1.0) * 5.0)  # what SuSiE says of the same effects
+    np.testing.assert_allclose(told, found.alpha[group], atol=1e-3)
+
+
+@pytest.mark.parametrize("panel", [None, 300])
+def test_inputs__start_at_single_effects_where_the_ld_is_a_panels_or_the_network_is_older(panel):
+    data, found = _region(*_planted())
+    inputs = read_inputs(
+        data.columns, replace(data.trait, panel=panel), found, NOTHING_LEARNED, 0.5, pairs=panel is not None
+    )
+    np.testing.assert_allclose(_start(inputs), found.pip, atol=0.02)
 
 
 @given(seed=st.integers(0, 300), flips=st.integers(0, 2**24 - 1))

@@ -20,53 +20,7 @@ def _columns(n_variants=7, n_samples=300, seed=4):
 
 
 def _joint(columns, prior, z, **options):
-    return Joint(columns.gram, columns.factor.shape[1], prior, z**2, **options)
-
-
-def _both(columns, prior, z, **options):
-    """Share of each variant in the pairs, whichever of the two it is, and their evidence."""
-    (first, second), evidence = _joint(columns, prior, z, **options)(z, z[: columns.factor.shape[1]] ** 2)
-    np.testing.assert_allclose([first.sum(), second.sum()], 1.0, rtol=1e-5)
-    return (first + second) / 2.0, evidence
-
-
-def _naive(columns, prior, z, sizes):
-    """Sums the densities of every pair of columns of different variants, over all signs of their means."""
-    n_variants = columns.factor.shape[1]
-    every = np.flatnonzero(prior > 0)
-    r = columns.gram.correlation(every)
-    mass, pairs = np.zeros(n_variants), 0.0
-    for (a, i), size in product(enumerate(every), sizes):
-        for b, j in enumerate(every[:a]):
-            if i % n_variants == j % n_variants:
-                continue
-            ld = np.array([[1.0, r[a, b]], [r[a, b], 1.0]]) + 1e-5 * np.eye(2)
-            z_of = z[[i, j]]
-            with_effects = [
-                multivariate_normal(ld @ (size.mean * np.array(signs)), ld + size.variance * ld @ ld).pdf(
-                    z_of
-                )
-                for signs in product([1.0, -1.0], repeat=2)
-            ]
-            without = multivariate_normal([0.0, 0.0], ld).pdf(z_of)
-            weight = prior[i] * prior[j] * size.share * np.mean(with_effects) / without
-            pairs += weight
-            mass[[i % n_variants, j % n_variants]] += weight / 2.0
-    return mass / pairs, np.log(pairs)
-
-
-@pytest.mark.parametrize(
-    "sizes", [SIZES[:1], SIZES[1:2], SIZES[::2]], ids=["around 0", "around a mean", "both"]
-)
-def test_pairs__are_summed_as_their_densities_say(sizes):
-    columns = _columns()
-    prior = columns.prior(FLAT)
-    prior = 0.7 * prior / prior.sum()
-    z = columns.xty / np.sqrt(columns.gram.scale)
-    share, evidence = _both(columns, prior, z, sizes=sizes)
-    expected_share, expected_evidence = _naive(columns, prior, z, sizes)
-    np.testing.assert_allclose(share, expected_share, rtol=3e-3, atol=1e-6)
-    assert evidence == pytest.approx(expected_evidence, abs=3e-3)
+    return Joint.of(columns.gram, columns.factor.shape[1], prior, z**2, **options)
 
 
 def test_pairs__find_two_causes_that_hide_each_other():
@@ -80,15 +34,14 @@ def test_pairs__find_two_causes_that_hide_each_other():
     z = columns.gram.multiply(effect) / columns.gram.scale
     prior = columns.prior(FLAT)
     prior = 0.5 * prior / prior.sum()
-    for near, order in (
-        ((np.arange(9) == i).astype(float), [i, j]),
-        ((np.arange(9) == j).astype(float), [j, i]),
-    ):
-        shares, evidence = _joint(columns, prior, z)(z, near)
-        assert shares.argmax(axis=1).tolist() == order
-        assert shares.max(axis=1).min() > 0.5
-        assert evidence > 0.5 * (z**2).max()
-    pair = _joint(columns, prior, z).likeliest(z)
+    joint = _joint(columns, prior, z)
+    places = np.searchsorted(joint.at, [i, j])
+    for leads in (places[:1], places[1:], places, places[::-1]):
+        split = joint.first_and_second(z[joint.at], leads)
+        first, second = (np.bincount(joint.variant, one, 9) for one in split)
+        assert [first.argmax(), second.argmax()] == ([i, j] if leads[0] == places[0] else [j, i])
+        assert min(first.max(), second.max()) > 0.5
+    pair = joint.likeliest(z[joint.at])
     assert {*(pair.columns % 9)} == {i, j}
     ld = columns.gram.correlation(pair.columns) + np.eye(2) / EffectSize().variance
     np.testing.assert_allclose(ld @ pair.mean, z[pair.columns], rtol=1e-4)
@@ -111,25 +64,32 @@ def test_columns__are_cut_by_their_evidence_whatever_their_order():
 def test_pairs__of_one_variant_are_none(sizes):
     columns = _columns(n_variants=2).take(np.array([0]))
     joint = _joint(columns, columns.prior(FLAT), columns.xty, sizes=sizes)
-    shares, evidence = joint(columns.xty, np.zeros(1))
-    assert evidence == -np.inf
-    assert not shares.any()
+    z = columns.xty[joint.at] / np.sqrt(columns.gram.scale)
+    found = joint.up_to_two(z)
+    assert found.count[2] == 0.0
+    assert found.count.sum() == pytest.approx(1.0)
+    first, second = joint.first_and_second(z, [])
+    np.testing.assert_allclose(first, found.pip)
+    assert not second.any()
     if len(sizes) == 1:
-        assert joint.likeliest(columns.xty) is None
+        assert joint.likeliest(z) is None
 
 
-def test_up_to_two__is_the_posterior_of_every_set_and_sign():
+@pytest.mark.parametrize(
+    "sizes", [SIZES[:1], SIZES[1:2], SIZES], ids=["around 0", "around a mean", "some of each"]
+)
+def test_up_to_two__is_the_posterior_of_every_set_and_sign(sizes):
     columns = _columns(n_variants=5)
     prior = columns.prior(FLAT)
     prior = 0.9 * prior / prior.sum()
-    joint = _joint(columns, prior, columns.xty, sizes=SIZES)
+    joint = _joint(columns, prior, columns.xty, sizes=sizes)
     z = columns.xty[joint.at] / np.sqrt(columns.gram.scale)
     k, r = len(z), joint.r.astype(float)
     sets = [(i,) for i in range(k)] + [
         (i, j) for i in range(k) for j in range(i) if joint.variant[i] != joint.variant[j]
     ]
     weight, pip, expected, count = 1.0, np.zeros(k), np.zeros(k), np.array([1.0, 0.0, 0.0])
-    for chosen, size in product(sets, SIZES):
+    for chosen, size in product(sets, sizes):
         at = list(chosen)
         ld = r[np.ix_(at, at)] + 1e-6 * np.eye(len(at))
         without = multivariate_normal(np.zeros(len(at)), ld).pdf(z[at])
@@ -146,3 +106,36 @@ def test_up_to_two__is_the_posterior_of_every_set_and_sign():
     np.testing.assert_allclose(found.pip, pip / weight, rtol=2e-3, atol=1e-6)
     np.testing.assert_allclose(found.expected, expected / weight, rtol=5e-3, atol=1e-3)
     np.testing.assert_allclose(found.count, count / weight, rtol=2e-3)
+    order = np.argsort(-(z**2), kind="stable")
+    for leads in ([], order[:1], order[:2]):
+        np.testing.assert_allclose(joint.first_and_second(z, leads).sum(axis=0), found.pip, rtol=1e-5)
+
+
+def test_only__is_what_its_columns_say_alone():
+    columns = _columns(n_variants=6)
+    prior = columns.prior(FLAT)
+    z = columns.xty / np.sqrt(columns.gram.scale)
+    joint = _joint(columns, 0.8 * prior / prior.sum(), z, sizes=SIZES)
+    keep = np.arange(len(joint.at))[1::3]
+    chance = np.zeros_like(prior)
+    chance[joint.at[keep]] = np.exp(joint.log_chance[keep])
+    alone = _joint(columns, chance, z, sizes=SIZES).up_to_two(z[joint.at[keep]])
+    some = joint.only(keep)
+    np.testing.assert_array_equal(some.at, joint.at[keep])
+    np.testing.assert_allclose(some.up_to_two(z[some.at]).pip, alone.pip, rtol=1e-5)
+
+
+def test_first_and_second__a_single_cause_is_where_it_is_nearest():
+    columns = _columns(n_variants=12, n_samples=900)
+    prior = columns.prior(FLAT)
+    r2 = columns.gram.correlation(np.arange(12)) ** 2
+    one, other = np.unravel_index(r2.argmin(), r2.shape)
+    effect = np.zeros(columns.gram.n_columns)
+    effect[one] = 9.0
+    z = columns.gram.multiply(effect) / columns.gram.scale
+    joint = _joint(columns, 0.5 * prior / prior.sum(), z)
+    places = np.searchsorted(joint.at, [one, other])
+    for leads, at in ((places, 0), (places[::-1], 1)):
+        split = joint.first_and_second(z[joint.at], leads).sum(axis=1)
+        assert split[at] > 0.8
+        assert split[1 - at] < 0.3

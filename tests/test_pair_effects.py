@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from finemap_windows import reader, trait, window
+from haplolens.finemap import pair_effects
 from haplolens.finemap.effect_size import effect_sizes
 from haplolens.finemap.joint import Joint
 from haplolens.finemap.pair_effects import RARE_SHARE, carriers, chance_of_causes, fit_pair_effects
@@ -28,19 +29,17 @@ def _region(n_causes, n_samples=900, n_variants=43, seed=6):
     return data, found, causes
 
 
-def _pip(parts):
-    return 1.0 - np.prod(1.0 - parts, axis=0)
-
-
 @pytest.mark.parametrize("n_causes", [0, 1, 2, 3])
 def test_pair_effects__hold_as_many_causes_as_there_are(n_causes):
     data, found, causes = _region(n_causes)
-    parts = fit_pair_effects(data.columns, data.trait, found, TAUGHT, 1.0)
-    assert parts.shape == ((len(found.alpha) + 1) // 2 + 1, 43)
-    assert parts.sum() == pytest.approx(n_causes, abs=0.9)
+    made = fit_pair_effects(data.columns, data.trait, found, TAUGHT, 1.0)
+    assert made.alpha.shape == ((len(found.alpha) + 1) // 2 + 1, 2, 43)
+    assert sorted(one for group in made.effects for one in group) == [*range(len(found.alpha))]
+    assert made.effects[-1] == []
+    assert made.alpha.sum() == pytest.approx(n_causes, abs=0.9)
     friends = np.abs(data.columns.gram.correlation(np.arange(43))) > 0.6
     for cause in causes:
-        assert _pip(parts)[friends[cause]].sum() > 0.5
+        assert made.pip[friends[cause]].sum() > 0.5
 
 
 def test_pair_effects__of_a_region_without_effects_are_the_exact_posterior():
@@ -49,10 +48,31 @@ def test_pair_effects__of_a_region_without_effects_are_the_exact_posterior():
     chance = chance_of_causes(data.columns, data.trait.n, TAUGHT, 1.0)
     assert not len(quiet.alpha), "the fixture must be too weak for SuSiE"
     z = data.columns.xty / np.sqrt(data.columns.gram.scale * data.trait.yty / data.trait.n)
-    joint = Joint(data.columns.gram, 43, chance, z**2, sizes=effect_sizes(TAUGHT))
+    joint = Joint.of(data.columns.gram, 43, chance, z**2, sizes=effect_sizes(TAUGHT))
     expected = np.bincount(joint.variant, joint.up_to_two(z[joint.at]).pip, 43)
-    parts = fit_pair_effects(data.columns, data.trait, quiet, TAUGHT, 1.0)
-    np.testing.assert_allclose(parts, expected[None], rtol=1e-5)
+    made = fit_pair_effects(data.columns, data.trait, quiet, TAUGHT, 1.0)
+    np.testing.assert_allclose(made.parts, expected[None], rtol=1e-5)
+
+
+def test_pair_effects__each_cause_stays_with_the_effect_that_found_it():
+    data, found, _ = _region(2)
+    made = fit_pair_effects(data.columns, data.trait, found, TAUGHT, 1.0)
+    (group, _) = made.effects
+    assert len(group) == 2
+    for effect, alpha in zip(group, made.alpha[0], strict=True):
+        assert (found.alpha[effect] * alpha).sum() > 0.05
+        assert (found.alpha[effect] * made.alpha[0].sum(axis=0)).sum() < 1.3 * (
+            found.alpha[effect] * alpha
+        ).sum()
+
+
+def test_pair_effects__going_over_the_columns_that_matter_is_as_good_as_over_all(monkeypatch):
+    data, found, _ = _region(3)
+    quick = fit_pair_effects(data.columns, data.trait, found, TAUGHT, 1.0).pip
+    monkeypatch.setattr(pair_effects, "WHOLE", pair_effects.SWEEPS)
+    np.testing.assert_allclose(
+        fit_pair_effects(data.columns, data.trait, found, TAUGHT, 1.0).pip, quick, atol=5e-3
+    )
 
 
 def test_chances__sum_to_the_causes_expected_and_are_less_for_rare_variants():

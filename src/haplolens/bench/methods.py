@@ -286,8 +286,7 @@ def _pairs(task: Task) -> Answers:
         data = evidence.read(trait)
         learned, expected = task.learned, task.expected_causes
         found = fit_variants(data.columns, data.trait, learned.encoding_prior, expected_causes=expected)
-        parts = fit_pair_effects(data.columns, data.trait, found, learned, expected)
-        return Said(1.0 - np.prod(1.0 - parts, axis=0), sets=[])
+        return Said(fit_pair_effects(data.columns, data.trait, found, learned, expected).pip, sets=[])
 
     return _each("pair_effects", task, answer, _encoded)
 

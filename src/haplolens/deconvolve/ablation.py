@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from haplolens.deconvolve.features import BEFORE_PROPOSALS
 from haplolens.deconvolve.network import Deconvolver
 from haplolens.deconvolve.pool import Stored
 from haplolens.deconvolve.training import Recipe, answers, score, train_network
@@ -15,7 +14,6 @@ from haplolens.progress import Reporter
 
 PARTS = {
     "as shipped": {},
-    "without exact posteriors of one and two causes": {"reads": BEFORE_PROPOSALS},
     "attention and messages blind to LD": {"see_ld": False},
     "no convolution": {"kernel": 1},
     "one head": {"heads": 1},

@@ -10,43 +10,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from haplolens.deconvolve.proposals import ODDS, PROPOSALS, SPLIT, Proposals, propose
 from haplolens.finemap.encodings import MIN_CARRIERS, TIE, UNRESOLVED, EncodedColumns
-from haplolens.finemap.pair_effects import carriers
+from haplolens.finemap.pair_effects import PairEffects, carriers, fit_pair_effects
 from haplolens.finemap.posterior import RegionTrait, VariantPosterior, noise_left
 from haplolens.finemap.priors import Learned
 
 N_ENCODINGS = 4
 SLOTS = 8
-"""Single effects the network goes over: the strongest of SuSiE's, and the last two for what they leave."""
+"""Distributions the network goes over: of SuSiE's strongest effects, and the last two for what they leave."""
 FURTHER = 2
 SECOND = 0.05
-"""Share of the further cause that the last slot starts from: the start is SuSiE's answer up to this."""
+"""Share of the further cause that the last slot starts from, where single effects are the start."""
+MORE, EMPTY = -1, -2
+"""In the place of an effect, in slots that hold none of SuSiE's: for what they leave, and for nothing."""
 FLOOR = 1e-5
 """Least share of a slot, spread evenly, so that the network can move to where SuSiE saw nothing at all."""
+LEAST_NONE = 1e-4
+"""Chance that a slot of a pair holds no cause, at least: pairs are summed in single precision."""
 MOST_LEARNED = 60
 """More effects than this teach the prior no better, as far as the network is told."""
-BEFORE_PROPOSALS = (36, 9, 24)
-"""What a network reads that is not told of them: of a variant, of it in a slot, of the region. New numbers come last,
-so that older networks work."""
-VARIANT_FEATURES = BEFORE_PROPOSALS[0] + PROPOSALS + 1
-SLOT_FEATURES = BEFORE_PROPOSALS[1]
+BEFORE_PAIRS = (36, 9, 24)
+"""What a network reads that starts at single effects: of a variant, of it in a slot, of the region. New numbers come
+last, so that older networks work."""
+VARIANT_FEATURES = BEFORE_PAIRS[0] + 2
+SLOT_FEATURES = BEFORE_PAIRS[1] + 1
 PAIR_FEATURES = 2
-CONTEXT_FEATURES = BEFORE_PROPOSALS[2] + ODDS
+CONTEXT_FEATURES = BEFORE_PAIRS[2]
 READS = (VARIANT_FEATURES, SLOT_FEATURES, CONTEXT_FEATURES)
 MOST_COUNTED = 300
 """As `MOST_LEARNED`, for networks that read more."""
 MAF_AT, LD_SCORE_AT, SURPRISE_AT, REST_AT = 22, 24, 27, slice(4, 8)
 """Where `inference.describe` finds frequencies, LD scores, misfit of score and LD, and scores left, in a variant's."""
-_BESIDE = [*range(SPLIT), SLOTS - FURTHER, 0]
-"""The slot that is in each of the `proposals.PLACES` now; in that of all, the strongest."""
 SWAPPED = [0, 2, 1, 3]
 """Encodings of ALT, were REF the allele that is counted."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """A region as numbers. K of the slots are SuSiE's effects, the order is theirs.
+    """A region as numbers. Some of the slots are SuSiE's effects.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ class Inputs:
     context
         (C,) float32.
     effects
-        (S,) int, SuSiE's effect in each slot; -1 further ones, -2 empty.
+        (S,) int, SuSiE's effect in each slot; `MORE` for what they leave, `EMPTY` where there is nothing.
     swapped
         (V,) bool, variants whose dominant and recessive stand for those of REF.
     """
@@ -85,11 +86,12 @@ def read_inputs(
     learned: Learned,
     expected_causes: float,
     *,
-    proposals: bool = True,
+    pairs: bool = True,
 ) -> Inputs:
     """Numbers of a region; see `posterior.Refine` for the arguments.
 
-    Without ``proposals`` none is made, for a network that does not read them.
+    Slots start at effects of up to two causes where the LD is the study's own, else, and without ``pairs``, at
+    SuSiE's single effects.
     """
     n_encodings, n_variants = columns.factor.shape
     gram, free = columns.gram, columns.factor > 0
@@ -104,22 +106,21 @@ def read_inputs(
     z2, rest2 = _of_minor(z**2, swapped), _of_minor(rest**2, swapped)
     best = np.where(free, z**2, -1.0).argmax(axis=0)
     sign = np.where(z[0] < 0, -1.0, 1.0)
-    pairs = _pairs(columns, best, sign, np.where(z[best, np.arange(n_variants)] < 0, -1.0, 1.0))
-    effects = _slots_of(found)
-    start = _start(found, effects, columns.usable)
+    ld = _pairs(columns, best, sign, np.where(z[best, np.arange(n_variants)] < 0, -1.0, 1.0))
+    effects, single = _single_effects(found)
+    share, pip = single, found.pip
+    if pairs and trait.panel is None:
+        paired = fit_pair_effects(columns, trait, found, learned, expected_causes)
+        effects, single, share = _pair_effects(found, paired)
+        pip = paired.pip
+    start = _start(share, effects, columns.usable)
     scores = _slot_scores(columns, found, effects, residual, noise)
-    near = _near(start, pairs)
-    proposed = Proposals.none(n_variants)
-    if proposals:
-        z_of = np.concatenate([scores[:SPLIT], residual[None], (columns.xty / unit)[None]])
-        there = np.array([*(effects[:SPLIT] != -2), True, True])
-        proposed = propose(columns, trait.n, z_of, there, near[_BESIDE], learned, expected_causes)
-    context = np.concatenate([_context(columns, trait, found, learned, expected_causes, z2), proposed.odds])
+    context = _context(columns, trait, found, learned, expected_causes, z2)
     modes = _modes(found, columns, swapped)
     return Inputs(
-        _variant_features(columns, trait, found, z2, rest2, z, pairs, modes, swapped, proposed).astype(np.float32),
-        pairs,
-        _slot_features(columns, effects, start, scores, pairs, near).astype(np.float32),
+        _variant_features(columns, trait, found, z2, rest2, z, ld, modes, swapped, pip).astype(np.float32),
+        ld,
+        _slot_features(columns, effects, start, single, scores, ld).astype(np.float32),
         start.astype(np.float32), modes.astype(np.float32), context.astype(np.float32), effects, swapped,
     )  # fmt: skip
 
@@ -149,23 +150,44 @@ def _pairs(columns: EncodedColumns, best: np.ndarray, sign: np.ndarray, sign_bes
     return np.clip(np.stack([additive, chosen]), -1.0, 1.0).astype(np.float32)
 
 
-def _slots_of(found: VariantPosterior) -> np.ndarray:
-    """(S,) which effect each slot starts from: the likeliest ones, strongest first."""
+def _single_effects(found: VariantPosterior) -> tuple[np.ndarray, np.ndarray]:
+    """(S,) which effect each slot is, the likeliest ones, strongest first, and (S, V) SuSiE's shares of variants."""
     order = np.argsort(-found.alpha.sum(axis=1), kind="stable")[: SLOTS - FURTHER]
-    slots = np.full(SLOTS, -2)
-    slots[: len(order)] = order
-    slots[SLOTS - FURTHER :] = -1
-    return slots
+    effects = np.full(SLOTS, EMPTY)
+    effects[: len(order)] = order
+    effects[SLOTS - FURTHER :] = MORE
+    return effects, _single_shares(found, effects)
 
 
-def _start(found: VariantPosterior, effects: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """(S, 1 + V) log probabilities; variants that cannot be used have none."""
-    n_variants = found.alpha.shape[1]
-    share = np.zeros((SLOTS, n_variants))
+def _single_shares(found: VariantPosterior, effects: np.ndarray) -> np.ndarray:
+    """(S, V)."""
+    share = np.zeros((SLOTS, found.alpha.shape[1]))
     there = effects >= 0
     share[there] = found.alpha[effects[there]]
     share[-2], share[-1] = found.further, SECOND * found.further
-    used = effects != -2
+    return share
+
+
+def _pair_effects(found: VariantPosterior, paired: PairEffects) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `_single_effects`, and (S, V) shares of the first and second cause of each part.
+
+    The slots of a part stand side by side, strongest effects first; a part of one effect has room for a second cause.
+    Parts for which there are no slots left stay with SuSiE.
+    """
+    effects, share = np.full(SLOTS, EMPTY), np.zeros((SLOTS, found.alpha.shape[1]))
+    *parts, empty = zip(paired.effects, paired.alpha, strict=True)
+    for k, (group, alpha) in enumerate(parts[: (SLOTS - FURTHER) // 2]):
+        effects[2 * k : 2 * k + 2] = [*group, MORE][:2]
+        share[2 * k : 2 * k + 2] = alpha
+    effects[SLOTS - FURTHER :] = MORE
+    share[SLOTS - FURTHER :] = empty[1]
+    share *= np.minimum((1.0 - LEAST_NONE) / np.maximum(share.sum(axis=1, keepdims=True), 1e-300), 1.0)
+    return effects, _single_shares(found, effects), share
+
+
+def _start(share: np.ndarray, effects: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """(S, 1 + V) log probabilities, from shares (S, V); variants that cannot be used have none."""
+    share, used, n_variants = share.copy(), effects != EMPTY, share.shape[1]
     share[used] = (share[used] * (1.0 - FLOOR) + FLOOR / n_variants) * usable
     share[used] /= np.maximum(share[used].sum(axis=1, keepdims=True), 1.0)
     none = np.maximum(1.0 - share.sum(axis=1, keepdims=True), 1e-6)
@@ -226,7 +248,7 @@ def _variant_features(
     pairs: np.ndarray,
     modes: np.ndarray,
     swapped: np.ndarray,
-    proposed: Proposals,
+    pip: np.ndarray,
 ) -> np.ndarray:
     """(V, F)."""
     top, top_rest = z2.max(axis=0), rest2.max(axis=0)
@@ -236,7 +258,6 @@ def _variant_features(
     friend = np.round(apart, 3).argmax(axis=1)  # rounding noise must not choose between friends
     at = np.arange(len(friend))
     free = _of_minor((columns.factor > 0).astype(float), swapped)
-    logit = np.log(np.maximum(found.pip, 1e-6)) - np.log(np.maximum(1.0 - found.pip, 1e-6))
     scores = np.abs(z[0])
     return np.stack(
         [
@@ -254,14 +275,18 @@ def _variant_features(
             np.sqrt(apart.max(axis=1, initial=0.0)),
             np.log1p(_surprise(scores, pairs[0], at, friend)) - 0.5,
             np.log1p(_surprise(scores, pairs[0], at, np.full(len(at), scores.argmax()))) - 0.5,
-            logit / 6.0,
+            _logit(found.pip) / 6.0,
             np.log(np.maximum(found.further, 1e-8)) / 6.0 + 1.0,
             *(np.maximum(modes.T, -7.0) / 4.0),
-            *proposed.shares.T,
             np.clip(np.log(np.maximum(carriers(columns, trait.n), 1.0) / MIN_CARRIERS), -3.0, 3.0),
+            _logit(pip) / 6.0,
         ],
         axis=1,
     )
+
+
+def _logit(pip: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(pip, 1e-6)) - np.log(np.maximum(1.0 - pip, 1e-6))
 
 
 def _surprise(scores: np.ndarray, r: np.ndarray, at: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -281,7 +306,7 @@ def _slot_scores(
 ) -> np.ndarray:
     """(S, P) z-scores that the other effects leave to each slot, from those (P,) that all leave; 0 in empty ones."""
     scores = np.zeros((SLOTS, len(residual)))
-    scores[effects == -1] = residual
+    scores[effects == MORE] = residual
     for slot in np.flatnonzero(effects >= 0):
         own = columns.gram.multiply(found.coefficient[effects[slot]])
         scores[slot] = residual + own / np.sqrt(columns.gram.scale * noise)
@@ -292,15 +317,16 @@ def _slot_features(
     columns: EncodedColumns,
     effects: np.ndarray,
     start: np.ndarray,
+    single: np.ndarray,
     scores: np.ndarray,
     pairs: np.ndarray,
-    near: np.ndarray,
 ) -> np.ndarray:
     """(S, V, G)."""
     n_encodings, n_variants = columns.factor.shape
+    near = _near(start, pairs)
     made = np.zeros((SLOTS, n_variants, SLOT_FEATURES))
     for slot, effect in enumerate(effects):
-        if effect == -2:
+        if effect == EMPTY:
             continue
         z2 = (scores[slot] ** 2).reshape(n_encodings, n_variants)
         z2 = np.where(columns.factor > 0, z2, 0.0).max(axis=0)
@@ -315,7 +341,8 @@ def _slot_features(
                 near[slot],
                 np.full(n_variants, start[slot, 0] / 4.0 + 0.5),
                 np.full(n_variants, min(np.log1p(z2.max()) / 2.0 - 1.5, 4.0)),
-                np.full(n_variants, float(effect == -1)),
+                np.full(n_variants, float(effect == MORE)),
+                np.maximum(np.log(np.maximum(single[slot], 1e-30)), -16.0) / 5.0 + 1.0,
             ],
             axis=1,
         )

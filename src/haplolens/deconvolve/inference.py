@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from haplolens.deconvolve.familiar import Familiar, describe, read_familiar
-from haplolens.deconvolve.features import BEFORE_PROPOSALS, SWAPPED, Inputs, read_inputs
+from haplolens.deconvolve.features import BEFORE_PAIRS, MORE, SWAPPED, Inputs, read_inputs
 from haplolens.errors import InputError
 from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns
 from haplolens.finemap.posterior import Refined, RegionTrait, VariantPosterior
@@ -91,8 +91,8 @@ class Deconvolver:
         n_variants = columns.factor.shape[1]
         if not FEWEST <= n_variants <= MOST:
             return Refined(found, f"the network reads {FEWEST} to {MOST:,} variants, this has {n_variants:,}")
-        told = self.reads["variants"] > BEFORE_PROPOSALS[0]
-        inputs = read_inputs(columns, trait, found, learned, expected_causes, proposals=told)
+        pairs = self.reads["variants"] > BEFORE_PAIRS[0]
+        inputs = read_inputs(columns, trait, found, learned, expected_causes, pairs=pairs)
         if self.familiar is not None and (why := self.familiar.stranger(describe(inputs))):
             return Refined(found, why)
         log_slots, log_modes = self.run([inputs])[0]
@@ -125,7 +125,7 @@ def _posterior(
     alpha = found.alpha.copy()
     kept = inputs.effects >= 0
     alpha[inputs.effects[kept]] = share[kept]
-    extra = share[inputs.effects == -1]
+    extra = share[inputs.effects == MORE]
     n_further = len(extra)
     column = np.concatenate([found.column, np.repeat(_best_column(columns)[None], n_further, axis=0)])
     alpha = np.concatenate([alpha, extra])

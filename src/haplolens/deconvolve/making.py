@@ -31,7 +31,6 @@ POOL_CODE = (
     "features.py",
     "pool.py",
     "problems.py",
-    "proposals.py",
     "sources.py",
     "sources.toml",
     "worlds.py",

@@ -1,8 +1,7 @@
-"""The network: convolution for neighbours, attention that sees LD, and slots that start at SuSiE's single effects.
+"""The network: convolution for neighbours, attention that sees LD, and slots that start at what statistics say.
 
-A slot may also take its variants from posteriors that are summed over exactly (`proposals`): a gate says how much of
-each. Gates start all but shut, and each step away from the start is the output of a layer that is zero before
-training, so an untrained network returns SuSiE's posterior.
+That is effects of up to two causes, or SuSiE's single ones (`features.read_inputs`). Each step away from the start is
+the output of a layer that is zero before training: an untrained network returns it.
 """
 
 from __future__ import annotations
@@ -13,12 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from haplolens.deconvolve.features import BEFORE_PROPOSALS, PAIR_FEATURES, READS, SLOTS
-from haplolens.deconvolve.proposals import ODDS, PROPOSALS
+from haplolens.deconvolve.features import PAIR_FEATURES, READS
 
 N_MODES = 5
-SHUT, OPEN = -10.0, 8.0
-"""Log weight of a proposal in a slot before training, and at most."""
 
 
 class Batch(NamedTuple):
@@ -81,7 +77,6 @@ class Deconvolver(nn.Module):
             nn.Linear(2 * width + of_slot, width), nn.GELU(), _zero(nn.Linear(width, 1))
         )
         self.none = _zero(nn.Linear(width, 1))
-        self.gates = _Gates(width) if of_variant > BEFORE_PROPOSALS[0] else None
         self.mode = nn.Sequential(nn.Linear(width, width), nn.GELU(), _zero(nn.Linear(width, N_MODES)))
 
     def forward(
@@ -108,8 +103,6 @@ class Deconvolver(nn.Module):
         slot = self._slot_states(state, slots, start[:, :, 1:] + hidden[:, None])  # (B, S, W)
         step = self._steps(state, slot, slots)  # (B, S, V)
         none, share = start[:, :, :1], start[:, :, 1:]
-        if self.gates is not None:
-            share = self.gates(share, slot, variants, context)
         logits = torch.cat([none + self.none(slot), share + step], dim=2)
         outcomes = torch.cat([torch.zeros_like(there[:, :1]), hidden], dim=1)
         log_slots = torch.log_softmax(logits + outcomes[:, None], dim=2)
@@ -149,27 +142,6 @@ class Deconvolver(nn.Module):
         )  # (B, S, V, 2W + G)
         match = self.query(slot) @ self.key(state).transpose(1, 2) / state.shape[2] ** 0.5
         return self.claim(each).squeeze(3) + match
-
-
-class _Gates(nn.Module):
-    """How much of each proposal a slot takes, beside what SuSiE gives it; a bias for each slot and proposal."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.odds = slice(BEFORE_PROPOSALS[2], BEFORE_PROPOSALS[2] + ODDS)
-        self.shares = slice(BEFORE_PROPOSALS[0], BEFORE_PROPOSALS[0] + PROPOSALS)
-        self.weigh = nn.Sequential(
-            nn.Linear(width + ODDS, width), nn.GELU(), _zero(nn.Linear(width, PROPOSALS))
-        )
-        self.usual = nn.Parameter(torch.zeros(SLOTS, PROPOSALS))
-
-    def forward(self, start: Tensor, slot: Tensor, variants: Tensor, context: Tensor) -> Tensor:
-        """(B, S, V) log of what a slot starts from, (B, S, V), with what it takes of the proposals."""
-        odds = context[:, None, self.odds].expand(-1, slot.shape[1], -1)
-        gate = self.weigh(torch.cat([slot, odds], dim=2)) + self.usual
-        gate = (-SHUT * (gate - 1.0)).clamp(max=OPEN)  # in tens: to open one is a long way
-        proposed = ((variants[:, :, self.shares] - 1.0) * 5.0).exp()  # (B, V, K), `Proposals.of`
-        return torch.log(start.exp() + gate.exp() @ proposed.transpose(1, 2) + 1e-30)
 
 
 class _Neighbours(nn.Module):

@@ -19,6 +19,8 @@ LEAST_SPREAD = 0.2
 """Of the log of the expected z-scores of a cohort's causes."""
 HALF_KNOWN = 3.0
 """Effects seen from which on a cohort's own size of effects counts for more than the usual prior around 0."""
+LEAST_SHARE = 0.02
+"""The usual prior is let go where its share is less: each size costs as much as any other."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,12 @@ def log_bayes_factor(z: np.ndarray, sizes: Sequence[EffectSize]) -> np.ndarray:
 def effect_sizes(learned: Learned) -> list[EffectSize]:
     """What the cohort teaches of the size of effects, and the usual prior around 0 beside it."""
     known = learned.n_effects / (learned.n_effects + HALF_KNOWN)
+    known = 1.0 if 1.0 - known < LEAST_SHARE else known
     usual = EffectSize(share=1.0 - known)
     if not learned.n_effects:
         return [usual]
     mean = Z_OF_LBF * learned.usual_lbf**Z_POWER
     # z-scores go with the root of log Bayes factors, and have an error of 1
     spread = math.sqrt(max((learned.spread_lbf / 2.0) ** 2 - mean**-2, LEAST_SPREAD**2))
-    return [usual, EffectSize(mean, (spread * mean) ** 2, known)]
+    taught = EffectSize(mean, (spread * mean) ** 2, known)
+    return [usual, taught] if usual.share else [taught]

@@ -6,18 +6,20 @@ them; then no single effect leads there. Their joint evidence does, and there ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from haplolens.finemap.effect_size import USUAL_Z2, EffectSize
 from haplolens.finemap.gram import Gram
 
 MOST_COLUMNS = 512
 """Columns that pairs are made of: those with the most evidence of their own, where there are more."""
-ROUNDED = 4
-"""Digits of a difference of LD that count."""
+APART = 0.02
+"""A difference of LD, squared, or of log evidence, from which on there is no doubt which of two is the first."""
 NEVER = -1e6
 """Log evidence of what cannot be."""
 SAME_EVIDENCE = 1e-4
@@ -54,35 +56,40 @@ class Pair:
 
 
 class Joint:
-    """What two causes at once would say of a region. LD is read once; each call is k^2 numbers for k columns.
+    """What one or two causes would say of a region. LD is read once; each call is k^2 numbers for k columns.
 
     Parameters
     ----------
-    gram
-        LD of the region's columns.
-    n_variants
-        V: columns ``e * V + v`` are the same variant.
-    prior
-        (P,) chance that each column is a cause, beforehand.
-    z2
-        (P,) the largest squared score of each column, to choose among them by.
+    r
+        (k, k) float32 LD of the columns.
+    variant
+        (k,) the variant of each: a variant is one cause, in one encoding.
+    log_chance
+        (k,) log chance of each to be a cause, beforehand.
     sizes
         What the two effects may be.
-    most
-        Columns that pairs are made of.
-
-    Attributes
-    ----------
     at
-        (k,) those columns.
-    variant
-        (k,) their variants.
-    r
-        (k, k) float32 LD.
+        (k,) where the columns are in the region.
     """
 
     def __init__(
         self,
+        r: np.ndarray,
+        variant: np.ndarray,
+        log_chance: np.ndarray,
+        sizes: Sequence[EffectSize] = (EffectSize(),),
+        at: np.ndarray | None = None,
+    ) -> None:
+        self.r, self.variant, self.log_chance = r, variant, log_chance
+        self.at = np.arange(len(variant)) if at is None else at
+        chance = (log_chance - 0.5 * np.log(2.0)).astype(np.float32)
+        prior_of_pair = chance[:, None] + chance
+        prior_of_pair[variant[:, None] == variant] = NEVER
+        self._of_size = [_PairsOfSize(r, size, prior_of_pair) for size in sizes]
+
+    @classmethod
+    def of(
+        cls,
         gram: Gram,
         n_variants: int,
         prior: np.ndarray,
@@ -90,99 +97,131 @@ class Joint:
         *,
         sizes: Sequence[EffectSize] = (EffectSize(),),
         most: int = MOST_COLUMNS,
-    ) -> None:
+    ) -> Joint:
+        """Of the columns of a region that have the most evidence.
+
+        Parameters
+        ----------
+        gram
+            LD of the region's columns.
+        n_variants
+            V: columns ``e * V + v`` are the same variant.
+        prior
+            (P,) chance that each column is a cause, beforehand.
+        z2
+            (P,) the largest squared score of each column, to choose among them by.
+        sizes
+            What the two effects may be.
+        most
+            Columns that pairs are made of.
+        """
         log_prior = np.log(np.maximum(prior, 1e-300))
         at = np.flatnonzero(prior > 0)
         if len(at) > most:
             single = log_prior[at] + 0.5 * z2[at] * USUAL_Z2 / (1.0 + USUAL_Z2)
             first_left = np.partition(single, -most - 1)[-most - 1]
             at = at[single > first_left + SAME_EVIDENCE]
-        self.at, self.variant, self.n_variants = at, at % n_variants, n_variants
-        self.r = np.clip(gram.correlation(at).astype(np.float32), -1.0, 1.0)
-        self._chance = log_prior[at]
-        chance = (self._chance - 0.5 * np.log(2.0)).astype(np.float32)
-        prior_of_pair = chance[:, None] + chance
-        prior_of_pair[self.variant[:, None] == self.variant] = NEVER
-        self._of_size = [_PairsOfSize(self.r, size, prior_of_pair) for size in sizes]
+        r = np.clip(gram.correlation(at).astype(np.float32), -1.0, 1.0)
+        return cls(r, at % n_variants, log_prior[at], sizes, at)
 
-    def __call__(self, z: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, float]:
-        """Where the two causes are, and the log evidence of all pairs against no cause.
-
-        Which of two is the first: the one in more LD with the first of the likeliest pair, compared with its second.
-
-        Parameters
-        ----------
-        z
-            (P,) scores of the region's columns.
-        near
-            (V,) the first of the likeliest pair is the one with the larger number.
-
-        Returns
-        -------
-        (2, V) float64 and float
-            The shares of the first and of the second, each summing to 1; -inf, and shares of 0, where there is no pair.
-        """
-        evidence = self._evidence(z)
-        top = evidence.max(initial=NEVER)
-        if top <= 0.5 * NEVER:
-            return np.zeros((2, self.n_variants)), -np.inf
-        pair = np.array(np.unravel_index(evidence.argmax(), evidence.shape))
-        first, second = pair[np.argsort(-near[self.variant[pair]], kind="stable")]
-        evidence -= top
-        weight = np.exp(evidence, out=evidence)
-        each = weight.sum(axis=1, dtype=np.float64)
-        ahead = 0.5 * (each + (weight * self._ahead(first, second)).sum(axis=1, dtype=np.float64))
-        total = float(each.sum())
-        of_variant = [
-            np.bincount(self.variant, share / (0.5 * total), self.n_variants)
-            for share in (ahead, each - ahead)
-        ]
-        return np.stack(of_variant), float(top) + np.log(total)
+    def only(self, keep: np.ndarray) -> Joint:
+        """Of some of its columns, by their positions (m,)."""
+        sizes = [of.size for of in self._of_size]
+        return Joint(
+            self.r[np.ix_(keep, keep)], self.variant[keep], self.log_chance[keep], sizes, self.at[keep]
+        )
 
     def up_to_two(self, z: np.ndarray) -> UpToTwo:
         """Which of the columns are causes, if there are two, one or none, from their scores (k,).
 
-        ``prior`` is the chance of each column beforehand: sets of causes weigh by the product of theirs.
+        The chances are those of each column beforehand: sets of causes weigh by the product of theirs.
         """
-        own = z.astype(np.float32)
-        two = [of_size.expecting(own) for of_size in self._of_size]
-        one = [(of.size.log_bayes_factor(z) + self._chance, of.size.expected(z)) for of in self._of_size]
-        top = max(0.0, *(float(log.max(initial=NEVER)) for log, _ in (*one, *two)))
-        pip, expected, count = np.zeros(len(z)), np.zeros(len(z)), np.array([np.exp(-top), 0.0, 0.0])
-        for causes, (log, mean) in [*((1, each) for each in one), *((2, each) for each in two)]:
-            weight = np.exp(log - top)  # a pair stands there twice, with half its evidence
+        pip, expected, count = np.zeros(len(z)), np.zeros(len(z)), np.zeros(3)
+        none, weighed = self._weigh(z)
+        for causes, weight, mean in weighed:
             each = causes * weight.reshape(len(z), -1).sum(axis=1, dtype=np.float64)
             pip += each
             expected += causes * (weight * mean).reshape(len(z), -1).sum(axis=1, dtype=np.float64)
             count[causes] += each.sum() / causes
+        count[0] = none
         total = count.sum()
         return UpToTwo(pip / total, expected / total, count / total)
 
+    def first_and_second(self, z: np.ndarray, leads: Sequence[int]) -> np.ndarray:
+        """The pip of `up_to_two` dealt out to a first and a second cause.
+
+        Two leads: what is in more LD with the first of them than with the second is the first, alone or of two causes.
+        Else a single cause is the first, and each of two is where it is in more LD: with those that come first in
+        their pairs, being in more LD with the only lead, or stronger, or with the others.
+
+        Parameters
+        ----------
+        z
+            (k,) scores.
+        leads
+            Up to two of the columns.
+
+        Returns
+        -------
+        (2, k) float64
+        """
+        none, weighed = self._weigh(z)
+        nearer = self._nearer(weighed, leads)
+        made, total = np.zeros((2, len(z))), none
+        for causes, weight, _ in weighed:
+            if causes == 2:
+                dealt = 2.0 * np.stack([_ahead(weight, nearer), _ahead(weight, -nearer)])
+            elif len(leads) == 2:
+                dealt = weight * _chance([nearer, -nearer])
+            else:
+                dealt = np.stack([weight, np.zeros_like(weight)])
+            made += dealt
+            total += dealt.sum() / causes
+        return made / total
+
+    def _nearer(self, weighed: list[tuple[int, np.ndarray, np.ndarray]], leads: Sequence[int]) -> np.ndarray:
+        """(k,) how much more LD, squared, columns have with the first cause than with the second."""
+        if len(leads) == 2:
+            return np.subtract(*self.r[leads] ** 2)
+        singles, pairs = (sum(weight for n, weight, _ in weighed if n == causes) for causes in (1, 2))
+        near = self.r[leads[0]] ** 2 if len(leads) else np.log(np.maximum(singles, 1e-300))
+        mean = (_ahead(pairs, near) - _ahead(pairs, -near)) / max(float(pairs.sum()), 1e-300)
+        return mean @ self.r**2
+
+    def _weigh(self, z: np.ndarray) -> tuple[float, list[tuple[int, np.ndarray, np.ndarray]]]:
+        """Weight of no cause; then causes, weights and expected scores, for one (k,) and two (k, k) of each size.
+
+        A pair stands there twice, with half its evidence.
+        """
+        own = z.astype(np.float32)
+        one = [(of.size.log_bayes_factor(z) + self.log_chance, of.size.expected(z)) for of in self._of_size]
+        two = [of.expecting(own) for of in self._of_size]
+        top = max(0.0, *(float(log.max(initial=NEVER)) for log, _ in (*one, *two)))
+        made = [(1, np.exp(log - top), mean) for log, mean in one]
+        return math.exp(-top), made + [(2, np.exp(log - top), mean) for log, mean in two]
+
     def likeliest(self, z: np.ndarray) -> Pair | None:
-        """The pair with the most evidence; None where there is none. For effects around 0 of one size."""
-        evidence = self._evidence(z)
+        """The pair with the most evidence, from scores (k,); None where there is none. For one size, around 0."""
+        (of_size,) = self._of_size
+        evidence, size = of_size(z.astype(np.float32)), of_size.size
         top = evidence.max(initial=NEVER)
         if top <= 0.5 * NEVER:
             return None
         pair = np.unravel_index(evidence.argmax(), evidence.shape)
-        own, (size,) = z[self.at], [of.size for of in self._of_size]
         ld = np.array([[1.0, self.r[pair]], [self.r[pair], 1.0]]) + np.eye(2) / size.variance
-        mean = np.linalg.solve(ld, own[list(pair)])
-        single = self._chance + size.log_bayes_factor(own)
+        mean = np.linalg.solve(ld, z[list(pair)])
+        single = self.log_chance + size.log_bayes_factor(z)
         return Pair(self.at[list(pair)], mean, float(top + np.log(2.0) - single.max()))
 
-    def _ahead(self, first: int, second: int) -> np.ndarray:
-        """(k, k) 1 where the row's column is the first of the two, -1 where the column's is, 0 where neither."""
-        nearer = np.round(self.r[first] ** 2 - self.r[second] ** 2, ROUNDED)
-        return np.sign(nearer[:, None] - nearer)
 
-    def _evidence(self, z: np.ndarray) -> np.ndarray:
-        """(k, k) float32, log prior and Bayes factor of each pair; each stands there twice, with half its evidence."""
-        own = z[self.at].astype(np.float32)
-        first, *others = (of_size(own) for of_size in self._of_size)
-        for other in others:
-            first = _log_of_sum(first, other)
-        return first
+def _ahead(pairs: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """(k,) weight of pairs (k, k) in which each column is the nearer of the two, by numbers (k,)."""
+    return (pairs * _chance(near[:, None] - near)).sum(axis=1, dtype=np.float64)
+
+
+def _chance(more: ArrayLike) -> np.ndarray:
+    """0 to 1, that what is nearer by so much comes first; without a jump, because rounding must not decide."""
+    return np.clip(0.5 + 0.5 * np.asarray(more) / APART, 0.0, 1.0)
 
 
 def _log_of_sum(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -137,9 +137,10 @@ class _Pairs:
         held = {k: self.gram.multiply(fit.alpha[k] * fit.mu[k]) / unit for k in telling.tolist()}
         left = self.xty / unit - sum(held.values(), np.zeros(len(self.xty)))
         if self.joint is None:
-            self.joint = Joint(self.gram, self.n_variants, self.prior, (self.xty / unit) ** 2)
+            self.joint = Joint.of(self.gram, self.n_variants, self.prior, (self.xty / unit) ** 2)
         for out in dict.fromkeys((tuple(held), *((k,) for k in held), ())):
-            pair = self.joint.likeliest(left + sum((held[k] for k in out), np.zeros(len(left))))
+            scores = left + sum((held[k] for k in out), np.zeros(len(left)))
+            pair = self.joint.likeliest(scores[self.joint.at])
             if pair is not None and pair.odds > -SLACK and not self._there(fit, telling, pair):
                 yield _with_pair(fit, telling, out, pair, unit / self.gram.scale)
 

@@ -9,6 +9,8 @@ is. Each part expects as many causes beforehand as the region does, so that more
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from haplolens.finemap.effect_size import effect_sizes
@@ -21,6 +23,38 @@ RARE_SHARE = 0.02
 """What a variant with fewer than `MIN_CARRIERS` carriers keeps of its chance to be a cause."""
 SWEEPS, TOLERANCE = 20, 0.005
 """Times that all parts are updated, at most, and the change of a pip at which that ends."""
+WHOLE = 1
+"""Sweeps over all columns, after which each part goes over those alone that may matter to it."""
+MAY_MATTER, FEWEST = 1e-4, 32
+"""Least pip of those columns, and how many there are at least."""
+SAME_PIP = 0.99
+"""Columns whose pip is this near to the least that stays all stay: their order must not matter."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairEffects:
+    """The parts of a sum of effects of up to two causes each.
+
+    Parameters
+    ----------
+    effects
+        SuSiE's effects that each part starts from: two, or one; none in the last, for causes that SuSiE has not found.
+    alpha
+        (B, 2, V) float64, the chance of each variant to be the first and the second cause of each part.
+    """
+
+    effects: list[list[int]]
+    alpha: np.ndarray
+
+    @property
+    def parts(self) -> np.ndarray:
+        """(B, V) chance of each variant to be among the causes of each part."""
+        return np.clip(self.alpha.sum(axis=1), 0.0, 1.0)
+
+    @property
+    def pip(self) -> np.ndarray:
+        """(V,)."""
+        return 1.0 - np.prod(1.0 - self.parts, axis=0)
 
 
 def fit_pair_effects(
@@ -29,8 +63,8 @@ def fit_pair_effects(
     found: VariantPosterior,
     learned: Learned,
     expected_causes: float,
-) -> np.ndarray:
-    """Chance of each variant to be among the causes of each part, starting from SuSiE's effects.
+) -> PairEffects:
+    """Two causes, one or none in each part, starting from SuSiE's effects.
 
     The LD must be the study's own: pairs ask everything of it.
 
@@ -38,11 +72,6 @@ def fit_pair_effects(
     ----------
     columns, trait, found, learned, expected_causes
         As for `posterior.Refine`.
-
-    Returns
-    -------
-    (B, V) float64, rows sum to the causes expected in a part; ``1 - prod(1 - rows)`` is the pip. The last part starts
-    empty, for causes that SuSiE has not found.
     """
     n_variants = columns.factor.shape[1]
     chance = chance_of_causes(columns, trait.n, learned, expected_causes)
@@ -52,14 +81,16 @@ def fit_pair_effects(
     marginal, through = columns.xty / unit, through / unit
     left = marginal - through.sum(axis=0)
     highest = np.max(np.vstack([marginal, left, left + through]) ** 2, axis=0)
-    joint = Joint(columns.gram, n_variants, chance, highest, sizes=effect_sizes(learned))
-    explained = np.array(
-        [through[group].sum(axis=0)[joint.at] for group in [*_two_by_two(columns, found), []]]
-    )
-    pips = _sweep(joint, marginal[joint.at], explained)
-    parts = np.zeros((len(pips), n_variants))
-    np.add.at(parts, (slice(None), joint.variant), pips)
-    return np.clip(parts, 0.0, 1.0)
+    leads = np.abs(found.coefficient).argmax(axis=1) if len(found.lbf) else np.empty(0, int)
+    highest[leads] = np.inf  # they tell the two causes of a part apart
+    joint = Joint.of(columns.gram, n_variants, chance, highest, sizes=effect_sizes(learned))
+    leads = np.searchsorted(joint.at, leads)
+    effects = [*_two_by_two(joint, leads, found.lbf), []]
+    explained = np.array([through[group].sum(axis=0)[joint.at] for group in effects])
+    split = _sweep(joint, marginal[joint.at], explained, [leads[group] for group in effects])
+    alpha = np.zeros((len(effects), 2, n_variants))
+    np.add.at(alpha, (slice(None), slice(None), joint.variant), split)
+    return PairEffects(effects, alpha)
 
 
 def chance_of_causes(
@@ -77,11 +108,10 @@ def carriers(columns: EncodedColumns, n: float) -> np.ndarray:
     return n * (1.0 - (1.0 - maf) ** 2)
 
 
-def _two_by_two(columns: EncodedColumns, found: VariantPosterior) -> list[list[int]]:
+def _two_by_two(joint: Joint, leads: np.ndarray, lbf: np.ndarray) -> list[list[int]]:
     """SuSiE's effects in groups of two: each, strongest first, with the one in most LD with it."""
-    free = np.argsort(-found.lbf, kind="stable").tolist()
-    leads = np.abs(found.coefficient).argmax(axis=1) if free else np.empty(0, int)
-    ld = np.abs(columns.gram.correlation(leads)) if free else np.empty((0, 0))
+    free = np.argsort(-lbf, kind="stable").tolist()
+    ld = np.abs(joint.r[np.ix_(leads, leads)])
     groups = []
     while free:
         first = free.pop(0)
@@ -90,15 +120,33 @@ def _two_by_two(columns: EncodedColumns, found: VariantPosterior) -> list[list[i
     return groups
 
 
-def _sweep(joint: Joint, z: np.ndarray, explained: np.ndarray) -> np.ndarray:
-    """(B, k) pips of each part, from scores (k,) and what each part explains of them at first (B, k)."""
+def _sweep(joint: Joint, z: np.ndarray, explained: np.ndarray, leads: list[np.ndarray]) -> np.ndarray:
+    """(B, 2, k) first and second cause of each part, from scores (k,) and what each part explains at first (B, k)."""
     pips = np.zeros_like(explained)
-    for _ in range(SWEEPS):
+    goes_over: list[np.ndarray | slice] = [slice(None)] * len(pips)
+    parts = [joint] * len(pips)
+    for sweep in range(SWEEPS):
         before = pips.copy()
-        for part in range(len(explained)):
+        for part, (at, its) in enumerate(zip(goes_over, parts, strict=True)):
             others = explained.sum(axis=0) - explained[part]
-            answer = joint.up_to_two(z - others)
-            explained[part], pips[part] = joint.r @ answer.expected, answer.pip
-        if np.abs(pips - before).max(initial=0.0) < TOLERANCE:
+            answer = its.up_to_two((z - others)[at])
+            explained[part], pips[part, at] = joint.r[:, at] @ answer.expected, answer.pip
+        if len(pips) == 1 or np.abs(pips - before).max() < TOLERANCE:
             break
-    return pips
+        if sweep + 1 == WHOLE:
+            goes_over = [_may_matter(pip, own) for pip, own in zip(pips, leads, strict=True)]
+            parts = [joint.only(at) for at in goes_over]
+    rest = z - explained.sum(axis=0)
+    split = np.stack([pips, np.zeros_like(pips)], axis=1)
+    for part, at in enumerate(goes_over):
+        own = np.searchsorted(at, leads[part]) if isinstance(at, np.ndarray) else leads[part]
+        split[part][:, at] = parts[part].first_and_second((rest + explained[part])[at], own)
+    return split
+
+
+def _may_matter(pip: np.ndarray, leads: np.ndarray) -> np.ndarray:
+    """Positions of the columns with a pip (k,) to speak of, or the most; the leads are among them."""
+    least = min(MAY_MATTER, np.partition(pip, -FEWEST)[-FEWEST]) if len(pip) > FEWEST else 0.0
+    keep = pip >= SAME_PIP * least
+    keep[leads] = True
+    return np.flatnonzero(keep)
