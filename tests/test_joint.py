@@ -37,7 +37,7 @@ def test_pairs__find_two_causes_that_hide_each_other():
     joint = _joint(columns, prior, z)
     places = np.searchsorted(joint.at, [i, j])
     for leads in (places[:1], places[1:], places, places[::-1]):
-        split = joint.first_and_second(z[joint.at], leads)
+        split = joint.up_to_two(z[joint.at]).first_and_second(joint.r, leads)
         first, second = (np.bincount(joint.variant, one, 9) for one in split)
         assert [first.argmax(), second.argmax()] == ([i, j] if leads[0] == places[0] else [j, i])
         assert min(first.max(), second.max()) > 0.5
@@ -66,9 +66,8 @@ def test_pairs__of_one_variant_are_none(sizes):
     joint = _joint(columns, columns.prior(FLAT), columns.xty, sizes=sizes)
     z = columns.xty[joint.at] / np.sqrt(columns.gram.scale)
     found = joint.up_to_two(z)
-    assert found.count[2] == 0.0
-    assert found.count.sum() == pytest.approx(1.0)
-    first, second = joint.first_and_second(z, [])
+    assert not found.pairs.any()
+    first, second = found.first_and_second(joint.r, [])
     np.testing.assert_allclose(first, found.pip)
     assert not second.any()
     if len(sizes) == 1:
@@ -105,10 +104,11 @@ def test_up_to_two__is_the_posterior_of_every_set_and_sign(sizes):
     found = joint.up_to_two(z)
     np.testing.assert_allclose(found.pip, pip / weight, rtol=2e-3, atol=1e-6)
     np.testing.assert_allclose(found.expected, expected / weight, rtol=5e-3, atol=1e-3)
-    np.testing.assert_allclose(found.count, count / weight, rtol=2e-3)
+    np.testing.assert_allclose([found.single.sum(), found.pairs.sum()], count[1:] / weight, rtol=2e-3)
     order = np.argsort(-(z**2), kind="stable")
     for leads in ([], order[:1], order[:2]):
-        np.testing.assert_allclose(joint.first_and_second(z, leads).sum(axis=0), found.pip, rtol=1e-5)
+        split = found.first_and_second(joint.r, leads)
+        np.testing.assert_allclose(split.sum(axis=0), found.pip, rtol=1e-5)
 
 
 def test_only__is_what_its_columns_say_alone():
@@ -136,6 +136,6 @@ def test_first_and_second__a_single_cause_is_where_it_is_nearest():
     joint = _joint(columns, 0.5 * prior / prior.sum(), z)
     places = np.searchsorted(joint.at, [one, other])
     for leads, at in ((places, 0), (places[::-1], 1)):
-        split = joint.first_and_second(z[joint.at], leads).sum(axis=1)
+        split = joint.up_to_two(z[joint.at]).first_and_second(joint.r, leads).sum(axis=1)
         assert split[at] > 0.8
         assert split[1 - at] < 0.3

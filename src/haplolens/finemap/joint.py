@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from haplolens.finemap.effect_size import USUAL_Z2, EffectSize
 from haplolens.finemap.gram import Gram
@@ -32,17 +31,56 @@ class UpToTwo:
 
     Parameters
     ----------
-    pip
-        (k,) chance that each column is one of them.
+    single
+        (k,) chance that each column is the only cause.
+    pairs
+        (k, k) float32, half the chance of each two.
     expected
-        (k,) posterior mean of its expected z-score, 0 where it is none included.
-    count
-        (3,) chance of none, one and two.
+        (k,) posterior mean of the expected z-score of each column, 0 where it is none included.
     """
 
-    pip: np.ndarray
+    single: np.ndarray
+    pairs: np.ndarray
     expected: np.ndarray
-    count: np.ndarray
+
+    @property
+    def pip(self) -> np.ndarray:
+        """(k,) chance that each column is a cause."""
+        return self.single + 2.0 * self.pairs.sum(axis=1, dtype=np.float64)
+
+    def first_and_second(self, r: np.ndarray, leads: Sequence[int]) -> np.ndarray:
+        """The pip dealt out to a first and a second cause.
+
+        Two leads: what is in more LD with the first of them than with the second is the first, alone or of two causes.
+        Else a single cause is the first, and each of two is where it is in more LD: with those that come first in
+        their pairs, being in more LD with the only lead, or likelier alone, or with the others.
+
+        Parameters
+        ----------
+        r
+            (k, k) LD.
+        leads
+            Up to two of the columns.
+
+        Returns
+        -------
+        (2, k) float64
+        """
+        r2 = r * r
+        if len(leads) == 2:
+            nearer = np.subtract(*r2[leads])
+            alone = self.single * _chance(np.stack([nearer, -nearer]))
+        else:
+            near = r2[leads[0]] if len(leads) else np.log(np.maximum(self.single, 1e-300)).astype(np.float32)
+            nearer = np.subtract(*self._dealt(near)) @ r2 / max(float(self.pairs.sum()), 1e-30)
+            alone = np.stack([self.single, np.zeros_like(self.single)])
+        return alone + 2.0 * self._dealt(nearer)
+
+    def _dealt(self, near: np.ndarray) -> np.ndarray:
+        """(2, k) weight of the pairs in which each column is the nearer, by numbers (k,), and the other one."""
+        first = _chance(near[:, None] - near)
+        first *= self.pairs
+        return np.stack([first.sum(axis=1), first.sum(axis=0)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,69 +174,22 @@ class Joint:
 
         The chances are those of each column beforehand: sets of causes weigh by the product of theirs.
         """
-        pip, expected, count = np.zeros(len(z)), np.zeros(len(z)), np.zeros(3)
-        none, weighed = self._weigh(z)
-        for causes, weight, mean in weighed:
-            each = causes * weight.reshape(len(z), -1).sum(axis=1, dtype=np.float64)
-            pip += each
-            expected += causes * (weight * mean).reshape(len(z), -1).sum(axis=1, dtype=np.float64)
-            count[causes] += each.sum() / causes
-        count[0] = none
-        total = count.sum()
-        return UpToTwo(pip / total, expected / total, count / total)
-
-    def first_and_second(self, z: np.ndarray, leads: Sequence[int]) -> np.ndarray:
-        """The pip of `up_to_two` dealt out to a first and a second cause.
-
-        Two leads: what is in more LD with the first of them than with the second is the first, alone or of two causes.
-        Else a single cause is the first, and each of two is where it is in more LD: with those that come first in
-        their pairs, being in more LD with the only lead, or stronger, or with the others.
-
-        Parameters
-        ----------
-        z
-            (k,) scores.
-        leads
-            Up to two of the columns.
-
-        Returns
-        -------
-        (2, k) float64
-        """
-        none, weighed = self._weigh(z)
-        nearer = self._nearer(weighed, leads)
-        made, total = np.zeros((2, len(z))), none
-        for causes, weight, _ in weighed:
-            if causes == 2:
-                dealt = 2.0 * np.stack([_ahead(weight, nearer), _ahead(weight, -nearer)])
-            elif len(leads) == 2:
-                dealt = weight * _chance([nearer, -nearer])
-            else:
-                dealt = np.stack([weight, np.zeros_like(weight)])
-            made += dealt
-            total += dealt.sum() / causes
-        return made / total
-
-    def _nearer(self, weighed: list[tuple[int, np.ndarray, np.ndarray]], leads: Sequence[int]) -> np.ndarray:
-        """(k,) how much more LD, squared, columns have with the first cause than with the second."""
-        if len(leads) == 2:
-            return np.subtract(*self.r[leads] ** 2)
-        singles, pairs = (sum(weight for n, weight, _ in weighed if n == causes) for causes in (1, 2))
-        near = self.r[leads[0]] ** 2 if len(leads) else np.log(np.maximum(singles, 1e-300))
-        mean = (_ahead(pairs, near) - _ahead(pairs, -near)) / max(float(pairs.sum()), 1e-300)
-        return mean @ self.r**2
-
-    def _weigh(self, z: np.ndarray) -> tuple[float, list[tuple[int, np.ndarray, np.ndarray]]]:
-        """Weight of no cause; then causes, weights and expected scores, for one (k,) and two (k, k) of each size.
-
-        A pair stands there twice, with half its evidence.
-        """
         own = z.astype(np.float32)
         one = [(of.size.log_bayes_factor(z) + self.log_chance, of.size.expected(z)) for of in self._of_size]
-        two = [of.expecting(own) for of in self._of_size]
+        two = [of.expecting(own) for of in self._of_size]  # a pair stands there twice, with half its evidence
         top = max(0.0, *(float(log.max(initial=NEVER)) for log, _ in (*one, *two)))
-        made = [(1, np.exp(log - top), mean) for log, mean in one]
-        return math.exp(-top), made + [(2, np.exp(log - top), mean) for log, mean in two]
+        single, pairs, expected = np.zeros(len(z)), np.float32(0.0), np.zeros(len(z))
+        for log, mean in one:
+            weight = np.exp(log - top)
+            single += weight
+            expected += weight * mean
+        for log, mean in two:
+            log -= np.float32(top)
+            weight = np.exp(log, out=log)
+            expected += 2.0 * np.einsum("ij,ij->i", weight, mean)
+            pairs = weight + pairs
+        total = math.exp(-top) + single.sum() + pairs.sum(dtype=np.float64)
+        return UpToTwo(single / total, pairs / np.float32(total), expected / total)
 
     def likeliest(self, z: np.ndarray) -> Pair | None:
         """The pair with the most evidence, from scores (k,); None where there is none. For one size, around 0."""
@@ -214,14 +205,12 @@ class Joint:
         return Pair(self.at[list(pair)], mean, float(top + np.log(2.0) - single.max()))
 
 
-def _ahead(pairs: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """(k,) weight of pairs (k, k) in which each column is the nearer of the two, by numbers (k,)."""
-    return (pairs * _chance(near[:, None] - near)).sum(axis=1, dtype=np.float64)
-
-
-def _chance(more: ArrayLike) -> np.ndarray:
+def _chance(more: np.ndarray) -> np.ndarray:
     """0 to 1, that what is nearer by so much comes first; without a jump, because rounding must not decide."""
-    return np.clip(0.5 + 0.5 * np.asarray(more) / APART, 0.0, 1.0)
+    chance = more * np.float32(0.5 / APART)
+    chance += np.float32(0.5)
+    np.maximum(chance, np.float32(0.0), out=chance)
+    return np.minimum(chance, np.float32(1.0), out=chance)
 
 
 def _log_of_sum(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from haplolens.finemap.effect_size import effect_sizes
 from haplolens.finemap.encodings import MIN_CARRIERS, EncodedColumns
-from haplolens.finemap.joint import Joint
+from haplolens.finemap.joint import Joint, UpToTwo
 from haplolens.finemap.posterior import RegionTrait, VariantPosterior, noise_left
 from haplolens.finemap.priors import Learned
 
@@ -120,33 +120,47 @@ def _two_by_two(joint: Joint, leads: np.ndarray, lbf: np.ndarray) -> list[list[i
     return groups
 
 
+class _Part:
+    """One part: the columns it goes over, by their positions among all, and their LD with all (m, k)."""
+
+    def __init__(self, joint: Joint, leads: np.ndarray, at: np.ndarray | None = None) -> None:
+        self.whole, self.leads = joint, leads
+        self.at = np.arange(len(joint.at)) if at is None else at
+        self.joint, self.r = (joint, joint.r) if at is None else (joint.only(at), joint.r[at])
+        self.answer: UpToTwo | None = None
+
+    def update(self, z: np.ndarray) -> np.ndarray:
+        """(k,) what it explains of scores (k,) that the others leave to it."""
+        self.answer = self.joint.up_to_two(z[self.at])
+        return self.answer.expected.astype(np.float32) @ self.r
+
+    def of_those_that_matter(self) -> _Part:
+        """It, over the columns alone that have a pip to speak of, or the most; the leads are among them."""
+        pip = self.answer.pip
+        least = min(MAY_MATTER, np.partition(pip, -FEWEST)[-FEWEST]) if len(pip) > FEWEST else 0.0
+        keep = pip >= SAME_PIP * least
+        keep[self.leads] = True
+        return _Part(self.whole, self.leads, np.flatnonzero(keep))
+
+    def first_and_second(self) -> np.ndarray:
+        """(2, m)."""
+        return self.answer.first_and_second(self.joint.r, np.searchsorted(self.at, self.leads))
+
+
 def _sweep(joint: Joint, z: np.ndarray, explained: np.ndarray, leads: list[np.ndarray]) -> np.ndarray:
     """(B, 2, k) first and second cause of each part, from scores (k,) and what each part explains at first (B, k)."""
     pips = np.zeros_like(explained)
-    goes_over: list[np.ndarray | slice] = [slice(None)] * len(pips)
-    parts = [joint] * len(pips)
+    parts = [_Part(joint, own) for own in leads]
     for sweep in range(SWEEPS):
         before = pips.copy()
-        for part, (at, its) in enumerate(zip(goes_over, parts, strict=True)):
-            others = explained.sum(axis=0) - explained[part]
-            answer = its.up_to_two((z - others)[at])
-            explained[part], pips[part, at] = joint.r[:, at] @ answer.expected, answer.pip
-        if len(pips) == 1 or np.abs(pips - before).max() < TOLERANCE:
+        for k, part in enumerate(parts):
+            explained[k] = part.update(z - (explained.sum(axis=0) - explained[k]))
+            pips[k, part.at] = part.answer.pip
+        if len(parts) == 1 or np.abs(pips - before).max() < TOLERANCE:
             break
         if sweep + 1 == WHOLE:
-            goes_over = [_may_matter(pip, own) for pip, own in zip(pips, leads, strict=True)]
-            parts = [joint.only(at) for at in goes_over]
-    rest = z - explained.sum(axis=0)
+            parts = [part.of_those_that_matter() for part in parts]
     split = np.stack([pips, np.zeros_like(pips)], axis=1)
-    for part, at in enumerate(goes_over):
-        own = np.searchsorted(at, leads[part]) if isinstance(at, np.ndarray) else leads[part]
-        split[part][:, at] = parts[part].first_and_second((rest + explained[part])[at], own)
+    for dealt, part in zip(split, parts, strict=True):
+        dealt[:, part.at] = part.first_and_second()
     return split
-
-
-def _may_matter(pip: np.ndarray, leads: np.ndarray) -> np.ndarray:
-    """Positions of the columns with a pip (k,) to speak of, or the most; the leads are among them."""
-    least = min(MAY_MATTER, np.partition(pip, -FEWEST)[-FEWEST]) if len(pip) > FEWEST else 0.0
-    keep = pip >= SAME_PIP * least
-    keep[leads] = True
-    return np.flatnonzero(keep)
