@@ -13,13 +13,13 @@ COLOURS = {
     "p_additive": "#bbbbbb", "p_best_encoding": "#888888", "stepwise": "#c49c94", "lasso": "#e7ba52",
     "elastic_net": "#d6a10d", "trees": "#8c6d31", "susieR": "#1f77b4", "susie_additive": "#6baed6",
     "susie_inf": "#9467bd", "susie_encodings_flat": "#98df8a", "susie_encodings_learned": "#2ca02c",
-    "deconvolver": "#d62728", "exact": "#000000",
+    "pair_effects": "#ff7f0e", "deconvolver": "#d62728", "exact": "#000000",
 }  # fmt: skip
 LABELS = {
     "p_additive": "p-value, additive", "p_best_encoding": "p-value, best encoding", "elastic_net": "elastic net",
     "trees": "boosted trees", "susie_additive": "SuSiE, additive (ours)", "susie_inf": "SuSiE-inf",
     "susie_encodings_flat": "SuSiE, encodings, flat", "susie_encodings_learned": "SuSiE, encodings",
-    "exact": "exact posterior",
+    "pair_effects": "effects of up to two causes", "exact": "exact posterior",
 }  # fmt: skip
 ROW, LEFT, PANEL, GAP, TOP = 22, 110, 380, 70, 46
 SIDE = 300
