@@ -56,7 +56,7 @@ def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
     lines = [
         "# The neural deconvolver: card",
         "",
-        "Goes over the encoding-aware SuSiE fit of a region and returns, for each variant, the probability of being a",
+        "Goes over the encoding-aware SuSiE fit of a region, its effects taken two by two, and returns, for each variant, the probability of being a",
         "cause and its mode of action. Method, limits and when it misleads: `docs/deconvolver.md`.",
         "",
         f"Trained on {recipe['n_examples']:,} simulated regions, {recipe['passes']:g} passes, AdamW "
@@ -66,7 +66,7 @@ def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
         "|---|---|",
         *(f"| {name} | {count:,} |" for name, count in about["sources"].items()),
         "",
-        "On regions that training never opened (where the slots start, which is SuSiE's answer → network):",
+        "On regions that training never opened (where the slots start → network):",
         "",
         "| genotypes | regions | log loss | average precision, pooled | per region |",
         "|---|---|---|---|---|",
