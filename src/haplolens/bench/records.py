@@ -15,7 +15,10 @@ from haplolens.errors import ConfigError, InputError
 from haplolens.parallel import available_threads
 from haplolens.progress import Reporter
 
-BENCHES = {"controls": "controls", "causal": "causal", "prediction": "prediction", "speed": "speed"}
+BENCHES = {
+    "controls": "controls", "causal": "causal", "prediction": "prediction", "speed": "speed",
+    "effect-size": "effect_size",
+}  # fmt: skip
 """Name of a benchmark -> module of this room, whose ``run_bench`` makes its records."""
 
 
@@ -66,7 +69,7 @@ def run_bench(
     Parameters
     ----------
     name
-        "controls", "causal", "prediction" or "speed".
+        One of `BENCHES`.
     suites
         Only these suites; all by default.
     null

@@ -47,6 +47,7 @@ def _bench(name: str, summary: str) -> Callable[..., None]:
 for _name, _summary in (
     ("controls", "Positive controls in real data; with --null, null traits."),
     ("speed", "Against plink2, plink1.9 and susieR, as ratios in one run."),
+    ("effect-size", "What a cohort shows of the size of its effects: the fit behind the prior."),
 ):
     _bench(_name, _summary)
 

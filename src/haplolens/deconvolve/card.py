@@ -56,8 +56,9 @@ def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
     lines = [
         "# The neural deconvolver: card",
         "",
-        "Goes over the encoding-aware SuSiE fit of a region, its effects taken two by two, and returns, for each variant, the probability of being a",
-        "cause and its mode of action. Method, limits and when it misleads: `docs/deconvolver.md`.",
+        "Goes over the encoding-aware SuSiE fit of a region, its effects taken two by two, and returns, for each",
+        "variant, the probability of being a cause and its mode of action.",
+        "Method, limits and when it misleads: `docs/deconvolver.md`.",
         "",
         f"Trained on {recipe['n_examples']:,} simulated regions, {recipe['passes']:g} passes, AdamW "
         f"{recipe['learning_rate']:g}, seed {recipe['seed']}. ONNX and torch agree within {about['onnx_parity']:.0e}.",
