@@ -27,6 +27,8 @@ WHOLE = 1
 """Sweeps over all columns, after which each part goes over those alone that may matter to it."""
 MAY_MATTER, FEWEST = 1e-4, 32
 """Least pip of those columns, and how many there are at least."""
+MOST_OF_THEM = 0.6
+"""Share of the columns from which on it is not worth the while to look at those alone."""
 SAME_PIP = 0.99
 """Columns whose pip is this near to the least that stays all stay: their order must not matter."""
 
@@ -140,6 +142,8 @@ class _Part:
         least = min(MAY_MATTER, np.partition(pip, -FEWEST)[-FEWEST]) if len(pip) > FEWEST else 0.0
         keep = pip >= SAME_PIP * least
         keep[self.leads] = True
+        if keep.mean() > MOST_OF_THEM:
+            return self
         return _Part(self.whole, self.leads, np.flatnonzero(keep))
 
     def first_and_second(self) -> np.ndarray:
