@@ -20,7 +20,7 @@ from haplolens.finemap.priors import FLAT, Learned, learn
 from haplolens.parallel import map_processes
 from haplolens.progress import Reporter
 
-WORLDS, QUICK_WORLDS = 600, 40
+WORLDS, QUICK_WORLDS = 250, 40
 FEWEST_EFFECTS = 10
 """Seen in a world that is to say something of the size of its effects."""
 WINDOWS = 10
