@@ -24,6 +24,7 @@ WORLDS, QUICK_WORLDS = 250, 40
 FEWEST_EFFECTS = 10
 """Seen in a world that is to say something of the size of its effects."""
 WINDOWS = 10
+"""Regions of a world."""
 
 
 def run_bench(
@@ -56,6 +57,11 @@ def run_bench(
     -------
     list of dict
         The two constants of `finemap.effect_size`, fitted anew and as they are there, and the error of the log.
+
+    Raises
+    ------
+    ConfigError
+        If a suite is asked for.
     """
     if suites:
         raise ConfigError("effect-size has no suites; leave --suite out.")

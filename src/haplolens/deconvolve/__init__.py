@@ -1,1 +1,1 @@
-"""The neural deconvolver: it starts at the encoding-aware SuSiE of a region and must earn each step away from it."""
+"""The neural deconvolver: it starts at a region's SuSiE effects, taken two by two, and must earn each step."""

@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 class Deconvolver(nn.Module):
-    """Goes over the single effects of a region.
+    """Goes over where the slots of a region start.
 
     Parameters
     ----------

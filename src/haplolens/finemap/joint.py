@@ -194,7 +194,7 @@ class Joint:
     def likeliest(self, z: np.ndarray) -> Pair | None:
         """The pair with the most evidence, from scores (k,); None where there is none. For one size, around 0."""
         (of_size,) = self._of_size
-        evidence, size = of_size(z.astype(np.float32)), of_size.size
+        evidence, size = of_size.around_nothing(z.astype(np.float32)), of_size.size
         top = evidence.max(initial=NEVER)
         if top <= 0.5 * NEVER:
             return None
@@ -239,17 +239,9 @@ class _PairsOfSize:
             self._cross = self._lean**2 * self._product
             self._prior -= self._lean * mean * (1 - spread * inverse / variance) + np.float32(np.log(4.0))
 
-    def __call__(self, z: np.ndarray) -> np.ndarray:
-        """(k, k) from scores (k,)."""
-        evidence = self._around_nothing(z)
-        if self.size.mean:
-            alike, unlike = self._leaning(z)
-            evidence += _log_of_sum(*self._by_sign(np.abs(alike), np.abs(unlike)))
-        return evidence
-
     def expecting(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(k, k) as from a call, and the posterior mean of the expected z-score of the row's column in each pair."""
-        evidence, mean = self._around_nothing(z), 2 * self._own * z[:, None] + self._product * z
+        """(k, k) from scores (k,), and the posterior mean of the expected z-score of the row's column in each pair."""
+        evidence, mean = self.around_nothing(z), 2 * self._own * z[:, None] + self._product * z
         if self.size.mean:
             alike, unlike = self._leaning(z)
             same, other = self._by_sign(np.abs(alike), np.abs(unlike))
@@ -260,8 +252,8 @@ class _PairsOfSize:
             )
         return evidence, mean
 
-    def _around_nothing(self, z: np.ndarray) -> np.ndarray:
-        """(k, k) as if the means were 0, what does not depend on z apart."""
+    def around_nothing(self, z: np.ndarray) -> np.ndarray:
+        """(k, k) from scores (k,), as if the means were 0, what does not depend on z apart."""
         squared = z * z
         evidence = squared[:, None] + squared
         evidence *= self._own
