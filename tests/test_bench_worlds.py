@@ -133,6 +133,7 @@ def test_evidence__is_what_a_region_reads(additive_only):
     reader = RegionReader(study, np.arange(211), np.arange(31), null)
     expected = read_region(reader, null.y, additive_only=additive_only)
     seen = Evidence(window).read(trait, additive_only=additive_only)
+    assert (seen.trait.neighbours is None) == additive_only
     np.testing.assert_allclose(seen.columns.xty, expected.columns.xty, rtol=1e-4, atol=1e-3)
     np.testing.assert_allclose(seen.columns.factor, expected.columns.factor, rtol=1e-5)
     np.testing.assert_allclose(seen.columns.share, expected.columns.share)
@@ -142,6 +143,23 @@ def test_evidence__is_what_a_region_reads(additive_only):
     np.testing.assert_allclose(
         seen.columns.gram.multiply(b), expected.columns.gram.multiply(b), rtol=1e-3, atol=0.5
     )
+
+
+def test_evidence__neighbours_are_those_of_a_run():
+    locus = _loci(n_samples=211)[0]
+    window = cut_windows([locus], PLAN, seed=5)[1]
+    trait = plant_traits([window], PLAN, 1, seed=5)[0][0]
+    seen = Evidence(window).read(trait).trait.neighbours
+    common = locus.cohort[:, np.flatnonzero(minor_frequency(locus.cohort) >= PLAN["min_maf"])]
+    first = int(np.flatnonzero(common.variants["pos"] == window.study.variants["pos"].iloc[0])[0])
+    assert 0 < first < common.n_variants - 31
+    null = CentredNull(trait.y)
+    reader = RegionReader(common, np.arange(211), np.arange(first, first + 31), null)
+    expected = read_region(reader, null.y, neighbours=True).trait.neighbours
+    np.testing.assert_allclose(seen.z, expected.z, atol=1e-6)
+    np.testing.assert_allclose(seen.ld, expected.ld, atol=1e-6)
+    assert seen.ld.max() > 0.3
+    assert seen.strongest == pytest.approx(expected.strongest)
 
 
 def test_panel__scores_are_the_studys_and_ld_the_panels():
@@ -165,6 +183,7 @@ def test_panel__scores_are_the_studys_and_ld_the_panels():
     np.testing.assert_allclose(additive, (1 - shrink) * of_panel + shrink * np.eye(31), atol=1e-4)
     assert np.abs(r - additive).max() < 0.2  # all encodings: mixed so that each variant's own are the study's
     assert own.window.panel is None
+    assert seen.trait.neighbours is None
 
 
 def test_rotation__whitens_as_the_mixed_model_does():

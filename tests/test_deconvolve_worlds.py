@@ -19,8 +19,8 @@ from haplolens.io.pgen import write_store
 def _world(rng, **changes):
     plain = {
         "n": 2500, "binary": False, "count": np.eye(7)[1], "modes": np.eye(4)[0], "ncp": (200.0, 201.0), "pairs": 0.0,
-        "background": 0.0, "beyond": 0.0, "hidden": 0.0, "panel": 0, "additive_only": False, "min_maf": 0.1,
-        "quiet": False,
+        "background": 0.0, "beside": False, "beyond": 0.0, "hidden": 0.0, "panel": 0, "additive_only": False,
+        "min_maf": 0.1, "quiet": False,
     }  # fmt: skip
     return replace(draw_world(rng), **plain | changes)
 
@@ -70,13 +70,14 @@ def test_problems__hidden_causes_are_told_by_their_friends():
 @pytest.mark.parametrize("panel", [0, 300])
 def test_problems__causes_beyond_the_edges_are_felt_and_never_told(panel):
     rng = np.random.default_rng(6)
-    told = {"count": np.eye(7)[0], "panel": panel, "beyond": 600.0}
+    told = {"count": np.eye(7)[0], "panel": panel, "beside": True, "beyond": 600.0}
     strongest = {}
     for acting in (0, 1, 1000):
         world = _world(rng, **told, acting_beyond=acting)
         problems = draw_problems(world, [], np.full(20, 30), 3, rng)
         assert {p.columns.factor.shape[1] for p in problems} == {30}
         assert not any(p.truth.causes for p in problems)
+        assert all((p.trait.neighbours is None) == (panel > 0) for p in problems)
         strongest[acting] = np.median([np.nanmax(_z2(p)) for p in problems])
     assert strongest[1] > 2 * strongest[0]
     assert strongest[1000] > 2 * strongest[0]
@@ -108,7 +109,7 @@ def test_problems__beyond_the_edges_nothing_is_typed_or_accepted():
 
 def test_problems__a_cause_inside_is_told_by_its_place_inside():
     rng = np.random.default_rng(12)
-    world = _world(rng, beyond=40.0, acting_beyond=3, ncp=(300.0, 301.0))
+    world = _world(rng, beside=True, beyond=40.0, acting_beyond=3, ncp=(300.0, 301.0))
     problems = draw_problems(world, [], np.full(20, 30), 2, rng)
     at = [(p, p.truth.causes[0][0]) for p in problems if p.truth.causes]
     assert len(at) > 30
@@ -120,6 +121,7 @@ def test_worlds__regions_of_quiet_worlds_that_are_looked_at_mostly_hold_a_cause(
     quiet = [world for world in (draw_world(rng) for _ in range(200)) if world.quiet]
     assert len(quiet) > 20
     assert all(world.beyond == 0.0 for world in quiet)
+    assert any(world.beside for world in quiet)  # LD with neighbours alone is no reason for doubt
     seen = []
     for world in quiet:
         plain = replace(world, panel=0, hidden=0.0, n=min(world.n, 2000))
@@ -149,21 +151,38 @@ def test_problems__the_same_seed_is_the_same_problem():
 
 def test_problems__a_region_is_read_as_fine_mapping_reads_it():
     rng = np.random.default_rng(7)
-    cohort = window(301, 33, seed=6)
+    cohort = window(301, 75, seed=6)
     calls = cohort.genotypes.read(slice(None))
     y = trait(calls[np.abs(calls.mean(axis=1) - 1).argmin()], 0.1, seed=2)
     y = (y - y.mean()) / y.std(ddof=1)
-    world = _world(rng, n=301)
-    own = _Window(world, "own", People.of(calls), None, rng)
-    products = (own.rows.reshape(-1, 301) @ y).reshape(2, 33)
+    world = _world(rng, n=301, beside=True)
+    inside = np.zeros(75, bool)
+    inside[19:52] = True
+    own = _Window(world, "own", People.of(calls), None, rng, inside)
+    products = (own.rows.reshape(-1, 301) @ y).reshape(2, 75)
     columns, told = _Builder(world, own)(products, float(y @ y))
-    data = read_region(reader(cohort, y), y)
+    data = read_region(replace(reader(cohort, y), columns=np.flatnonzero(inside)), y, neighbours=True)
     both = [
         read_inputs(c, t, fit_variants(c, t, FLAT), NOTHING_LEARNED, 0.5)
         for c, t in ((columns, told), (data.columns, data.trait))
     ]
     for name in ("variants", "pairs", "slots", "start", "modes", "context"):
         np.testing.assert_allclose(*(getattr(one, name) for one in both), atol=2e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_problems__neighbours_score_as_the_variants_inside_do(binary):
+    """With n copies of few people, as for n people: a neighbour foretells a variant that says the same, as it is."""
+    rng = np.random.default_rng(14)
+    world = _world(rng, n=6000, binary=binary, beside=True, beyond=200.0, acting_beyond=1000)
+    problems = draw_problems(world, [], np.full(30, 40), 2, rng)
+    z = [np.sqrt(_z2(p)[0]) for p in problems]
+    bound = [np.flatnonzero(p.trait.neighbours.ld > 0.85) for p in problems]
+    told = np.concatenate([np.abs(p.trait.neighbours.z[at]) for p, at in zip(problems, bound, strict=True)])
+    own = np.concatenate([one[at] for one, at in zip(z, bound, strict=True)])
+    assert len(own) > 30
+    assert np.corrcoef(own, told)[0, 1] > 0.9
+    assert np.polyfit(own, told, 1)[0] == pytest.approx(0.95, abs=0.1)
 
 
 def test_problems__quiet_worlds_are_looked_at_where_there_is_signal():

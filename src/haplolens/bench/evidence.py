@@ -17,6 +17,7 @@ from haplolens.bench.windows import Window
 from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import ENCODING_WEIGHTS
 from haplolens.finemap.encodings import EncodedColumns, IndicatorMoments, encode, encode_additive
+from haplolens.finemap.neighbours import NeighbourLd, Neighbours, unit_rows, z_of_correlations
 from haplolens.finemap.posterior import RegionTrait
 from haplolens.finemap.region_data import RegionData, RegionReader
 from haplolens.finemap.summary import columns_from_scores, shrink_of_panel, trait_of_scores
@@ -98,8 +99,37 @@ class Evidence:
         columns = self._columns(trait, additive_only)
         xty = np.where(columns.factor > 0, by_encoding * columns.factor, 0.0)
         # scores of cases and controls have the variance of the null model
-        region = RegionTrait(float(y @ y), n, 1.0 if trait.binary else None)
+        beside = None if additive_only else self._neighbours(trait, y)
+        region = RegionTrait(float(y @ y), n, 1.0 if trait.binary else None, neighbours=beside)
         return RegionData(replace(columns, xty=xty.ravel()), region, 1.0)
+
+    def _neighbours(self, trait: PlantedTrait, y: np.ndarray) -> Neighbours | None:
+        """What lies beside the window, as `region_data.read_region` reads it."""
+        if self.window.neighbours is None:
+            return None
+        ld, unit = self._beside if self.window.rotation is None else self._beside_of(trait)
+        return ld.read(z_of_correlations(unit @ (y / np.linalg.norm(y)), float(self.window.n_samples)))
+
+    @cached_property
+    def _beside(self) -> tuple[NeighbourLd, np.ndarray]:
+        het, hom = self._centred.reshape(2, -1, self.window.n_samples)
+        others = self._copies_beside
+        return _ld_beside(het + 2.0 * hom, others - others.mean(axis=1, keepdims=True))
+
+    def _beside_of(self, trait: PlantedTrait) -> tuple[NeighbourLd, np.ndarray]:
+        return _ld_beside(self.dosages(trait), whiten(self._rotated_beside, self._turned(trait)[1]))
+
+    @cached_property
+    def _rotated_beside(self) -> np.ndarray:
+        assert self.window.rotation is not None
+        return self.window.rotation.rotate(self._copies_beside)
+
+    @cached_property
+    def _copies_beside(self) -> np.ndarray:
+        """(B, N) copies of ALT of the variants beside the window."""
+        assert self.window.neighbours is not None
+        het, hom = _indicators(self.window.neighbours)
+        return het + 2.0 * hom
 
     def _with_panel(self, by_encoding: np.ndarray, additive_only: bool) -> EncodedColumns:
         """What a user with z-scores and a panel would have; from X'y / |y| of the study, (E, V)."""
@@ -169,6 +199,12 @@ def _indicators(cohort: Cohort) -> np.ndarray:
     return RegionReader(cohort, everyone, everything, CentredNull(np.zeros(cohort.n_samples))).indicators(
         everything
     )
+
+
+def _ld_beside(dosages: np.ndarray, others: np.ndarray) -> tuple[NeighbourLd, np.ndarray]:
+    """LD of (V, N) rows with (B, N) others, and those at a norm of 1."""
+    unit = unit_rows(others)
+    return NeighbourLd.of(unit_rows(dosages) @ unit.T, unit @ unit.T), unit
 
 
 def _moments(raw: np.ndarray) -> IndicatorMoments:

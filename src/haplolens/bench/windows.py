@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,6 +13,7 @@ from haplolens.data.architecture import acting_carriers
 from haplolens.data.blocks import assign_blocks
 from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import ArrayGenotypes
+from haplolens.finemap.neighbours import positions_beside
 
 BACKGROUND = 1000
 """Most variants of a polygenic background."""
@@ -65,6 +66,8 @@ class Window:
         See `Locus`.
     h2
         (low, high) share of the trait of a cause.
+    neighbours
+        N samples × B variants beside the window, which a network may read; None where the LD is a panel's.
     """
 
     locus: str
@@ -75,6 +78,7 @@ class Window:
     panel: Cohort | None
     rotation: Rotation | None
     h2: tuple[float, float]
+    neighbours: Cohort | None = None
 
     @property
     def n_samples(self) -> int:
@@ -138,14 +142,21 @@ def cut_windows(loci: list[Locus], plan: dict, seed: int) -> list[Window]:
         size = round(plan["window"] / (1.0 - hidden))
         starts = max(len(common) - size, 0) + 1
         draws = list(np.sort(rng.choice(starts, min(plan["windows"], starts), replace=False)))
-        cut = [common[start : start + size] for start in draws]
-        for at in cut:
-            drawn = at
+        for start in draws:
+            drawn = common[start : start + size]
             while not _has_causes(locus.cohort[:, drawn], plan):
                 start = int(rng.integers(starts))
                 drawn = common[start : start + size]
-            found.append(_window(locus, drawn, hidden, plan, rng))
+            window = _window(locus, drawn, hidden, plan, rng)
+            found.append(replace(window, neighbours=_neighbours(locus, common, start, len(drawn))))
     return found
+
+
+def _neighbours(locus: Locus, common: np.ndarray, start: int, size: int) -> Cohort | None:
+    """Variants beside the window that goes over ``size`` of the ``common`` ones."""
+    if locus.panel is not None:
+        return None
+    return in_memory(locus.cohort[:, common[positions_beside(start, start + size - 1, 0, len(common) - 1)]])
 
 
 def _usable(locus: Locus, min_maf: float) -> np.ndarray:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from haplolens.deconvolve.features import LD_SCORE_AT, MAF_AT, REST_AT, SURPRISE_AT, Inputs
+from haplolens.deconvolve.features import BESIDE_AT, LD_SCORE_AT, MAF_AT, REST_AT, SURPRISE_AT, Inputs
 
 FAMILIAR_SHARE = 0.998
 """Training regions that count as familiar; the rest mark the edge."""
 EDGE = 0.05
 """How far beyond the smallest and largest number of training, in parts of their distance, is still familiar."""
 LEAST_EDGE = 0.15
-"""The same, at least (the numbers of `inference.describe` are of the order of 1)."""
+"""The same, at least (the numbers of `describe` are of the order of 1)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,7 @@ class Familiar:
 
     def stranger(self, described: np.ndarray) -> str:
         """Why a region is unlike those of training; empty where it is not."""
+        described = described[: len(self.mean)]  # older networks knew fewer numbers: new ones come last
         outside = np.flatnonzero((described < self.low) | (described > self.high))
         if len(outside):
             at = outside[0]
@@ -59,7 +60,7 @@ class Familiar:
 DESCRIBED = (
     "log sample size", "log number of variants", "allele frequencies", "range of LD", "LD between neighbours",
     "strongest signal", "number of effects", "signal that SuSiE leaves", "misfit of scores and LD", "expected causes",
-    "size of the panel",
+    "size of the panel", "strongest signal beside it",
 )  # fmt: skip
 OPEN_ABOVE = (1,)
 """Numbers that may be larger than any in training: attention does not care how many variants there are."""
@@ -71,7 +72,7 @@ def describe(inputs: Inputs | dict[str, np.ndarray]) -> np.ndarray:
     variants, context = (np.asarray(read(name), float) for name in ("variants", "context"))
     r = np.asarray(read("pairs")[0], float)
     beside = np.abs(np.diagonal(r, 1)) if len(r) > 1 else np.zeros(1)
-    n, size, top, effects, expected, panel = context[[0, 12, 13, 14, 9, 4]]
+    n, size, top, effects, expected, panel, next_door = context[[0, 12, 13, 14, 9, 4, BESIDE_AT]]
     return np.array(
         [
             n,
@@ -85,6 +86,7 @@ def describe(inputs: Inputs | dict[str, np.ndarray]) -> np.ndarray:
             np.log1p(np.expm1(variants[:, SURPRISE_AT] + 0.5).clip(0).mean()),
             expected,
             panel,
+            next_door,
         ]
     )
 
@@ -97,13 +99,13 @@ def familiar_of(described: np.ndarray, known: dict | None = None) -> dict:
     described
         (R, D), `describe` of each.
     known
-        What the network was trained on before, which stays familiar.
+        What the network was trained on before, which stays familiar (unless it knew fewer numbers).
     """
     low, high = described.min(axis=0), described.max(axis=0)
     room = np.maximum(EDGE * (high - low), LEAST_EDGE)
     low, high = low - room, high + room
     high[list(OPEN_ABOVE)] = 1e9
-    if known is None:
+    if known is None or len(known["mean"]) != described.shape[1]:
         mean = described.mean(axis=0)
         precision = np.linalg.inv(np.cov(described.T) + 1e-3 * np.eye(len(mean)))
         limit = 0.0

@@ -32,15 +32,19 @@ MOST_LEARNED = 60
 BEFORE_PAIRS = (36, 9, 24)
 """What a network reads that starts at single effects: of a variant, of it in a slot, of the region. New numbers come
 last, so that older networks work."""
-VARIANT_FEATURES = BEFORE_PAIRS[0] + 2
+BESIDE_FEATURES = 3
+"""Of a variant, from what lies beside the region."""
+VARIANT_FEATURES = BEFORE_PAIRS[0] + 2 + BESIDE_FEATURES
 SLOT_FEATURES = BEFORE_PAIRS[1] + 1
 PAIR_FEATURES = 2
-CONTEXT_FEATURES = BEFORE_PAIRS[2]
+CONTEXT_FEATURES = BEFORE_PAIRS[2] + 2
 READS = (VARIANT_FEATURES, SLOT_FEATURES, CONTEXT_FEATURES)
 MOST_COUNTED = 300
 """As `MOST_LEARNED`, for networks that read more."""
 MAF_AT, LD_SCORE_AT, SURPRISE_AT, REST_AT = 22, 24, 27, slice(4, 8)
-"""Where `inference.describe` finds frequencies, LD scores, misfit of score and LD, and scores left, in a variant's."""
+"""Where `familiar.describe` finds frequencies, LD scores, misfit of score and LD, and scores left, in a variant's."""
+BESIDE_AT = BEFORE_PAIRS[2] + 1
+"""And in the context, the strongest signal beside the region."""
 SWAPPED = [0, 2, 1, 3]
 """Encodings of ALT, were REF the allele that is counted."""
 
@@ -234,6 +238,8 @@ def _context(
             *(np.log(learned.encoding_shares) + 1.5),
             2.0 * np.log(learned.spread_lbf) + 1.0,
             *(4.0 * learned.company - 2.0),
+            float(trait.neighbours is not None),
+            np.log1p(trait.neighbours.strongest) / 2.0 - 1.5 if trait.neighbours is not None else 0.0,
         ]
     )
 
@@ -280,9 +286,19 @@ def _variant_features(
             *(np.maximum(modes.T, -7.0) / 4.0),
             np.clip(np.log(np.maximum(carriers(columns, trait.n), 1.0) / MIN_CARRIERS), -3.0, 3.0),
             _logit(pip) / 6.0,
+            *_beside(trait, z[0]),
         ],
         axis=1,
     )
+
+
+def _beside(trait: RegionTrait, z: np.ndarray) -> np.ndarray:
+    """(3, V) LD with the neighbours, what their scores foretell, and what is left of a score; 0 where nobody knows."""
+    beside = trait.neighbours
+    if beside is None:
+        return np.zeros((BESIDE_FEATURES, len(z)))
+    left = (z - beside.z) ** 2 / np.maximum(1.0 - beside.ld, 0.05)
+    return np.stack([beside.ld, np.log1p(beside.z**2) / 2.0 - 0.5, np.log1p(left) / 2.0 - 0.5])
 
 
 def _logit(pip: np.ndarray) -> np.ndarray:

@@ -18,6 +18,13 @@ from haplolens.deconvolve.features import SWAPPED
 from haplolens.deconvolve.sources import MAX_PEOPLE, People, Source, draw_coalescent, draw_people
 from haplolens.deconvolve.worlds import MAX_CAUSES, MIN_MAF, World
 from haplolens.finemap.encodings import EncodedColumns, IndicatorMoments, encode, encode_additive
+from haplolens.finemap.neighbours import (
+    NeighbourLd,
+    Neighbours,
+    positions_beside,
+    unit_rows,
+    z_of_correlations,
+)
 from haplolens.finemap.posterior import RegionTrait
 from haplolens.finemap.summary import columns_from_scores, shrink_of_panel, trait_of_scores
 
@@ -32,7 +39,9 @@ QUIET_TRAITS, QUIET_KEPT = 40, 0.03
 COALESCENT_SHARE = 0.3
 """Share of windows on simulated genealogies."""
 MOST_BEYOND = 300
-"""Variants beyond each edge of a region that may act, at most; as many as the region has, if it has fewer."""
+"""Variants beyond each edge of a region that are drawn, and may act, at most."""
+BEYOND_OF_SMALL = (40, 4)
+"""Fewer for small regions: these, and so many for each variant of the region."""
 MOST_SHARE_BEYOND, MOST_SHARE = 0.4, 0.9
 """Of a trait's variance, at most, those explain, and everything genetic."""
 
@@ -114,7 +123,7 @@ def _draw_window(
 ) -> tuple[str, People, People | None, np.ndarray]:
     """Where it is from, a study, a panel, and which variants are inside: the others lie beyond its edges."""
     n_people = min(world.n, MAX_PEOPLE)
-    beyond = min(size, MOST_BEYOND) if world.beyond else 0
+    beyond = min(BEYOND_OF_SMALL[0] + BEYOND_OF_SMALL[1] * size, MOST_BEYOND) if world.beside else 0
     wanted = int((size + 2 * beyond) * 1.25) + 2  # some are rare
     how = (wanted, n_people, world.panel, world.other)
     if not sources or (not only and rng.random() < COALESCENT_SHARE):
@@ -170,6 +179,7 @@ class _Window:
         self.counts = (
             np.stack([(self.raw[0] + self.raw[1] < 0.5), self.raw[0] > 0.5, self.raw[1] > 0.5]).sum(axis=2).T
         )
+        self.beside = _Beside(self) if world.beside else None
         self.maf, self.min_maf = study.maf, world.min_maf
         self.minor_is_ref = (self.raw[0] + 2 * self.raw[1]).mean(axis=1) > 1.0
         self.own = _measured(self.rows[:, typed], centred[:, typed], self.raw[:, typed], self.copies)
@@ -205,6 +215,24 @@ class _Window:
         norm = np.maximum((dosage**2).sum(axis=1), 1e-9)
         covariance = dosage[variants] @ dosage[self.typed].T
         return covariance**2 >= PROXY_R2 * np.outer(norm[variants], norm[self.typed])
+
+
+class _Beside:
+    """The variants beside a window, as fine-mapping sees them."""
+
+    def __init__(self, window: _Window) -> None:
+        self.n, inside = float(window.n), np.flatnonzero(window.inside)
+        self.at = positions_beside(inside[0], inside[-1], 0, len(window.inside) - 1)
+        dosage = window.rows[0] + 2 * window.rows[1]
+        unit = unit_rows(dosage[self.at])
+        self.norm = np.sqrt(window.copies) * np.linalg.norm(dosage[self.at], axis=1)
+        self.ld = NeighbourLd.of(unit_rows(dosage[window.typed]) @ unit.T, unit @ unit.T)
+
+    def read(self, products: np.ndarray, yty: float) -> Neighbours:
+        """From (2, A) X'y of the indicators of all variants."""
+        xty = products[0, self.at] + 2 * products[1, self.at]
+        r = np.divide(xty, self.norm * np.sqrt(yty), out=np.zeros(len(xty)), where=self.norm > 1e-6)
+        return self.ld.read(z_of_correlations(r, self.n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +271,7 @@ def _plant(
         )
         yty += (1.0 - share) * (rng.chisquare(beyond, n_traits) if beyond else 0.0)
     flat = window.rows.reshape(-1, n_here)
-    products = (flat @ y.astype(np.float32)).astype(float).reshape(2, n_variants, n_traits)[:, window.typed]
+    products = (flat @ y.astype(np.float32)).astype(float).reshape(2, n_variants, n_traits)
     build = _Builder(world, window)
     return [
         Problem(*build(products[:, :, t], float(yty[t])), drawn[t][2], number, window.name, window.place)
@@ -277,14 +305,16 @@ class _Builder:
         return encode_additive(dosages, np.zeros(v), own.moments, self.n)
 
     def __call__(self, products: np.ndarray, yty: float) -> tuple[EncodedColumns, RegionTrait]:
-        """From (2, V) X'y of the study's indicators."""
+        """From (2, A) X'y of the study's indicators, of all variants of the window."""
+        beside = None if self.window.beside is None else self.window.beside.read(products, yty)
+        products = products[:, self.window.typed]
         weights = ENCODING_WEIGHTS[: 1 if self.additive_only else 4]
         if self.columns is None:
             columns, trait = self._from_scores(weights, products, yty)
         else:
             xty = (weights @ products) * self.columns.factor
             columns = replace(self.columns, xty=xty.ravel())
-            trait = RegionTrait(yty, self.n, 1.0 if self.binary else None)
+            trait = RegionTrait(yty, self.n, 1.0 if self.binary else None, neighbours=beside)
         if self.additive_only:  # nobody knows how a variant acts, perhaps not even how frequent it is
             columns = replace(columns, unresolved=np.asarray(columns.share.any(axis=2)))
             if self.no_frequencies:

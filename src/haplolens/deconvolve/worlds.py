@@ -11,9 +11,11 @@ from haplolens.finemap.posterior import EXPECTED_CAUSES
 
 MAX_CAUSES = 6
 MIN_MAF = 0.01
-BEYOND_SHARE = 0.0
-"""Share of the worlds that are not like a genome in which neighbours beyond a region's edges act. None, for a network
-that was told of .22 of them doubted single genes in real regions, which end where LD ends (docs/deconvolver.md)."""
+BEYOND_SHARE = 0.22
+"""Share of the worlds that are not like a genome, and where the variants beside a region are known, in which those
+act."""
+BESIDE_SHARE = 0.85
+"""Share of the worlds with the study's own genotypes where the variants beside a region are known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +44,12 @@ class World:
         Chance that two of the causes only act together.
     background
         Expected z^2 of all the small effects in a region together.
+    beside
+        The scores of the variants beside a region, and their LD with it, are known.
     beyond, acting_beyond
-        Expected z^2 of all effects of neighbours beyond the edges of a region together (0: none are drawn), and how
-        many of those act at most. Never in quiet worlds: there they alone would make most regions worth a look.
+        Expected z^2 of all effects of neighbours beyond the edges of a region together, and how many of those act at
+        most. Never in quiet worlds: there they alone would make most regions worth a look; nor where the neighbours
+        are not known: there nothing tells such a signal from the region's own.
     hidden
         Chance that a cause is not typed.
     panel, other
@@ -65,6 +70,7 @@ class World:
     ncp: tuple[float, float]
     pairs: float
     background: float
+    beside: bool
     beyond: float
     acting_beyond: int
     hidden: float
@@ -96,6 +102,8 @@ def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
     panel = int(np.exp(rng.uniform(np.log(200), np.log(2000)))) if rng.random() < 0.22 else 0
     panel = 0 if n_samples else panel
     quiet = rng.random() < 0.2
+    additive_only = not n_samples and rng.random() < (0.4 if panel else 0.04)
+    beside = not panel and not additive_only and rng.random() < BESIDE_SHARE
     return World(
         n=n_samples or n,
         binary=rng.random() < 0.15,
@@ -107,12 +115,13 @@ def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
         ncp=_draw_ncp(rng),
         pairs=float(rng.choice([0.0, 0.5], p=[0.88, 0.12])),
         background=float(rng.choice([0.0, rng.uniform(2, 20)], p=[0.8, 0.2])),
-        beyond=_draw_beyond(rng) if not quiet else 0.0,
+        beside=beside,
+        beyond=_draw_beyond(rng) if beside and not quiet else 0.0,
         acting_beyond=int(rng.choice([1, 3, 1000], p=[0.15, 0.15, 0.7])),
         hidden=float(rng.choice([0.0, 1.0, 0.3], p=[0.9, 0.05, 0.05])),
         panel=panel,
         other=rng.random() < 0.5,
-        additive_only=not n_samples and rng.random() < (0.4 if panel else 0.04),
+        additive_only=additive_only,
         no_frequencies=rng.random() < 0.2,
         expected=EXPECTED_CAUSES if rng.random() < 0.2 and not quiet else float(np.exp(rng.normal(0.0, 0.4))),
     )

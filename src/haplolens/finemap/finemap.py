@@ -258,7 +258,9 @@ class _Fitter:
         reader = RegionReader(self.cohort, self.model.rows, region.columns, null)
         data = self.held.get(region.region_id)
         if data is None and len(region.tiles) == 1:
-            data = read(reader, null.y, options)
+            data = read(
+                reader, null.y, replace(options, refine=self.options.refine)
+            )  # held until the last round
             if sum(one.n_bytes for one in tuple(self.held.values())) + data.n_bytes <= HELD_BYTES:
                 self.held[region.region_id] = data
         tiles = GenotypeTiles(reader, options, data)

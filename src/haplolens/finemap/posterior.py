@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns
+from haplolens.finemap.neighbours import Neighbours
 from haplolens.finemap.optima import AveragedFit, fit_all_optima
 from haplolens.finemap.priors import Learned
 from haplolens.finemap.susie import fit_effects
@@ -34,12 +35,15 @@ class RegionTrait:
         1 for score statistics (binary traits); None where it is estimated.
     panel
         People of the reference panel that the LD comes from; None where it is the study's own.
+    neighbours
+        What lies beside the region, which a network reads; None where nobody knows.
     """
 
     yty: float
     n: float
     residual_variance: float | None = None
     panel: int | None = None
+    neighbours: Neighbours | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ held up to `ROW_BYTES` and made again, a chunk at a time, beyond it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from typing import Protocol
 
@@ -16,6 +16,7 @@ import numpy as np
 from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import MISSING, Genotypes
 from haplolens.finemap.encodings import EncodedColumns, IndicatorMoments, encode, encode_additive
+from haplolens.finemap.neighbours import REACH, NeighbourLd, positions_beside, unit_rows, z_of_correlations
 from haplolens.finemap.posterior import RegionTrait
 
 CHUNK = 256
@@ -80,6 +81,14 @@ class RegionReader:
             step = min(max(PLAIN_BYTES // (16 * len(self.rows)), FEWEST), CHUNK)
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
+    def beside(self) -> RegionReader:
+        """Of the neighbours beyond both edges, on the same chromosome (`neighbours.beside`)."""
+        first, last = int(self.columns[0]), int(self.columns[-1])
+        near = np.arange(max(first - REACH, 0), min(last + REACH + 1, self.cohort.n_variants))
+        chrom = self.cohort.variants["chrom"].iloc[near].to_numpy()
+        same = near[chrom == chrom[first - near[0]]]
+        return replace(self, columns=positions_beside(first, last, int(same[0]), int(same[-1])))
+
     def _genotypes(self, at: slice | np.ndarray) -> tuple[Genotypes, slice | np.ndarray]:
         """Genotypes of the model's samples, and what to ask them for; nothing is copied where all samples are in."""
         if np.array_equal(self.rows, np.arange(self.cohort.n_samples)):
@@ -133,6 +142,7 @@ def read_region(
     additive_only: bool = False,
     residual_variance: float | None = None,
     inflation: float = 1.0,
+    neighbours: bool = False,
 ) -> RegionData:
     """Gram matrix, X'y and moments of a region.
 
@@ -148,15 +158,21 @@ def read_region(
         In units of ``y``: 1 for binary traits; None estimates it.
     inflation
         Evidence is divided by it, as if there were so many fewer samples: the likelihood to the power of its inverse.
+    neighbours
+        Read what lies beside the region, too: up to 2 `neighbours.BESIDE` variants more, 8 bytes for each sample.
     """
     n = reader.null.df / inflation + 1.0
     spread = float(np.sqrt(reader.null.y @ reader.null.y / reader.null.df))
     unit = spread * float(np.sqrt(inflation))
     y = y / unit
     noise = None if residual_variance is None else residual_variance / spread**2
-    gram, products, moments = _sums(reader, y, additive_only)
+    others = _unit_dosages(reader.beside()) if neighbours else None
+    gram, products, moments, between = _sums(reader, y, additive_only, others)
     build = encode_additive if additive_only else encode
     trait = RegionTrait(float(y @ y), n, noise)
+    if others is not None:
+        z = z_of_correlations(others @ (y / np.sqrt(trait.yty)), n)
+        trait = replace(trait, neighbours=NeighbourLd.of(between, others @ others.T).read(z))
     return RegionData(build(gram, products, moments, n), trait, unit)
 
 
@@ -176,7 +192,7 @@ def read_panel(
     """
     everyone = np.arange(cohort.n_samples)
     reader = RegionReader(cohort, everyone, columns, _Mean(np.zeros(len(everyone)), len(everyone) - 1))
-    gram, _, moments = _sums(reader, reader.null.y, additive_only)
+    gram, _, moments, _ = _sums(reader, reader.null.y, additive_only)
     return gram, moments
 
 
@@ -193,14 +209,24 @@ class _Mean:
         return rows - rows.mean(axis=1, keepdims=True)
 
 
+def _unit_dosages(reader: RegionReader) -> np.ndarray:
+    """(V, n) whitened copies of ALT, of norm 1."""
+    parts = [unit_rows(reader.null.project(reader.dosages(at)[0])) for at in reader.chunks(once=True)]
+    return np.concatenate([np.empty((0, len(reader.rows))), *parts])
+
+
 def _sums(
-    reader: RegionReader, y: np.ndarray, additive_only: bool
-) -> tuple[np.ndarray, np.ndarray, IndicatorMoments]:
-    """Gram matrix of the whitened rows, their products with ``y``, and their moments before whitening."""
+    reader: RegionReader, y: np.ndarray, additive_only: bool, others: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, IndicatorMoments, np.ndarray]:
+    """Gram matrix of the whitened rows, their products with ``y``, and their moments before whitening.
+
+    Also the correlations (V, B) of copies of ALT with ``others``, (B, n) of norm 1.
+    """
     n_variants, n_samples = len(reader.columns), len(reader.rows)
     moments = IndicatorMoments(np.zeros((n_variants, 2)), np.zeros((n_variants, 2, 2)), n_samples)
     k = 1 if additive_only else 2  # copies of ALT stand where P(het) would: the additive weight of both is 1
     products = np.empty((k, n_variants))
+    between = np.empty((n_variants, 0 if others is None else len(others)))
 
     def rows_of(at: slice) -> np.ndarray:
         raw = reader.dosages(at) if additive_only else reader.indicators(at)  # (k, chunk, n)
@@ -211,12 +237,16 @@ def _sums(
             moments.spread[at, a, b] = moments.spread[at, b, a] = spread
         whitened = reader.null.project(raw.reshape(-1, n_samples))
         products[:, at] = (whitened @ y).reshape(k, -1)
-        return whitened.reshape(raw.shape)
+        whitened = whitened.reshape(raw.shape)
+        if others is not None:
+            copies = whitened[0] if additive_only else whitened[0] + 2.0 * whitened[1]
+            between[at] = unit_rows(copies) @ others.T
+        return whitened
 
     shape = (k, n_variants, n_samples)
     fits = 4 * k * n_variants * n_samples <= ROW_BYTES
     gram = (_gram if fits else _gram_by_blocks)(reader.chunks(once=fits), rows_of, shape)
-    return gram, products.ravel(), moments
+    return gram, products.ravel(), moments, between
 
 
 def _gram(
@@ -245,11 +275,11 @@ def _gram_by_blocks(
     for i, at in enumerate(chunks):
         left = held.pop(i) if i in held else flat(at)
         gram[:, at, :, at] = (left @ left.T).reshape(gram[:, at, :, at].shape)
-        for j, beside in enumerate(chunks[i + 1 :], i + 1):
-            right = held[j] if j in held else flat(beside)
+        for j, after in enumerate(chunks[i + 1 :], i + 1):
+            right = held[j] if j in held else flat(after)
             if j not in held and sum(rows.nbytes for rows in held.values()) + right.nbytes <= ROW_BYTES:
                 held[j] = right
-            block = (left @ right.T).reshape(gram[:, at, :, beside].shape)
-            gram[:, at, :, beside] = block
-            gram[:, beside, :, at] = block.transpose(2, 3, 0, 1)
+            block = (left @ right.T).reshape(gram[:, at, :, after].shape)
+            gram[:, at, :, after] = block
+            gram[:, after, :, at] = block.transpose(2, 3, 0, 1)
     return gram.reshape(k * n_variants, k * n_variants)
