@@ -7,8 +7,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from finemap_windows import reader, trait, window, with_calls
-from haplolens.deconvolve.familiar import Familiar, describe
+from haplolens.deconvolve.familiar import DESCRIBED, Familiar, describe, familiar_of, read_familiar
 from haplolens.deconvolve.features import (
+    BESIDE_CONTEXT,
+    BESIDE_FEATURES,
     CONTEXT_FEATURES,
     EMPTY,
     MORE,
@@ -41,7 +43,7 @@ def trusting(shipped):
 
 
 def _region(cohort, y, **options):
-    data = read_region(reader(cohort, y), y - y.mean(), **options)
+    data = read_region(reader(cohort, y), y - y.mean(), neighbours=True, **options)
     found = fit_variants(data.columns, data.trait, NOTHING_LEARNED.encoding_prior)
     return data, found
 
@@ -97,6 +99,29 @@ def test_inputs__start_at_single_effects_where_the_ld_is_a_panels_or_the_network
         data.columns, replace(data.trait, panel=panel), found, NOTHING_LEARNED, 0.5, pairs=panel is not None
     )
     np.testing.assert_allclose(_start(inputs), found.pip, atol=0.02)
+
+
+@given(seed=st.integers(0, 300), flips=st.integers(0, 2**45 - 1))
+@settings(max_examples=8, deadline=None)
+def test_inputs__what_lies_beside_does_not_care_which_allele_is_ref(seed, flips):
+    cohort, y = _planted(400, 45, seed)
+    flipped = np.array([flips >> i & 1 for i in range(45)], bool)
+    calls = cohort.genotypes.read(slice(None))
+    other = with_calls(cohort, np.where(flipped[:, None], 2 - calls, calls).astype(np.int8))
+    beside, known = [], []
+    for one in (cohort, other):
+        data = read_region(replace(reader(one, y), columns=np.arange(11, 34)), y - y.mean(), neighbours=True)
+        found = fit_variants(data.columns, data.trait, NOTHING_LEARNED.encoding_prior)
+        inputs = read_inputs(data.columns, data.trait, found, NOTHING_LEARNED, 0.5)
+        beside.append(inputs.variants[:, -BESIDE_FEATURES:])
+        known.append(inputs.context[-BESIDE_CONTEXT:])
+    assert beside[0].max() > 0.1
+    np.testing.assert_allclose(*beside, atol=1e-3)
+    np.testing.assert_allclose(*known, atol=1e-3)
+    assert known[0][0] == 1.0
+    unknown = read_inputs(data.columns, replace(data.trait, neighbours=None), found, NOTHING_LEARNED, 0.5)
+    assert not unknown.variants[:, -BESIDE_FEATURES:].any()
+    assert not unknown.context[-BESIDE_CONTEXT:].any()
 
 
 @given(seed=st.integers(0, 300), flips=st.integers(0, 2**24 - 1))
@@ -183,6 +208,17 @@ def test_familiar__tells_what_is_outside():
     assert familiar.stranger(np.array([0.5, 1.0])) == ""
     assert "b" in familiar.stranger(np.array([0.0, 6.0]))
     assert "a" in familiar.stranger(np.array([4.0, 0.5]))
+
+
+def test_familiar__of_an_older_network_knows_fewer_numbers():
+    described = np.random.default_rng(1).normal(size=(60, len(DESCRIBED)))
+    older = familiar_of(described[:, :-1])
+    familiar = read_familiar(older)
+    assert familiar.stranger(described[0]) == ""
+    assert familiar.stranger(np.append(np.full(len(DESCRIBED) - 1, 40.0), 0.0))
+    adapted = familiar_of(described[:20] + 3.0, older)
+    assert adapted["names"] == list(DESCRIBED[:-1])
+    assert read_familiar(adapted).stranger(described[0]) == ""  # what the base knew stays familiar
 
 
 def test_describe__is_the_same_from_arrays_and_inputs():

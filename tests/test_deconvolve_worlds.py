@@ -88,7 +88,7 @@ def test_problems__beyond_the_edges_nothing_is_typed_or_accepted():
     study, _ = draw_coalescent(90, 700, 0, False, rng)
     inside = np.zeros(90, bool)
     inside[33:70] = True
-    window = _Window(_world(rng, hidden=1.0), "own", study, None, rng, inside)
+    window = _Window(_world(rng, hidden=1.0, beyond=10.0), "own", study, None, rng, inside)
     assert not window.typed[~inside].any()
     assert window.typed.sum() == 37 - 37 // 8
     assert inside[window.able(0)].all()
@@ -114,6 +114,16 @@ def test_problems__a_cause_inside_is_told_by_its_place_inside():
     at = [(p, p.truth.causes[0][0]) for p in problems if p.truth.causes]
     assert len(at) > 30
     assert np.mean([_z2(p)[0, cause] > 0.7 * np.nanmax(_z2(p)) for p, cause in at]) > 0.9
+
+
+def test_worlds__what_acts_beyond_the_edges_is_seen_or_not_there():
+    rng = np.random.default_rng(15)
+    worlds = [draw_world(rng) for _ in range(300)]
+    assert all(world.beside for world in worlds if world.beyond)
+    assert not any(world.beside for world in worlds if world.panel or world.additive_only)
+    assert 0.05 < np.mean([world.beyond > 0 for world in worlds]) < 0.25
+    blind = [draw_world(rng, 500, beside=False) for _ in range(100)]
+    assert not any(world.beside or world.beyond for world in blind)
 
 
 def test_worlds__regions_of_quiet_worlds_that_are_looked_at_mostly_hold_a_cause():

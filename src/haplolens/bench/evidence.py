@@ -99,32 +99,35 @@ class Evidence:
         columns = self._columns(trait, additive_only)
         xty = np.where(columns.factor > 0, by_encoding * columns.factor, 0.0)
         # scores of cases and controls have the variance of the null model
-        beside = None if additive_only else self._neighbours(trait, y)
-        region = RegionTrait(float(y @ y), n, 1.0 if trait.binary else None, neighbours=beside)
+        region = RegionTrait(float(y @ y), n, 1.0 if trait.binary else None)
         return RegionData(replace(columns, xty=xty.ravel()), region, 1.0)
 
-    def _neighbours(self, trait: PlantedTrait, y: np.ndarray) -> Neighbours | None:
+    def neighbours(self, trait: PlantedTrait) -> Neighbours | None:
         """What lies beside the window, as `region_data.read_region` reads it."""
         if self.window.neighbours is None:
             return None
-        ld, unit = self._beside if self.window.rotation is None else self._beside_of(trait)
-        return ld.read(z_of_correlations(unit @ (y / np.linalg.norm(y)), float(self.window.n_samples)))
+        y = self.y(trait)
+        ld, others = self._beside if self.window.rotation is None else self._beside_of(trait)
+        return ld.read(z_of_correlations(others @ (y / np.linalg.norm(y)), float(self.window.n_samples)))
 
     @cached_property
     def _beside(self) -> tuple[NeighbourLd, np.ndarray]:
+        """LD with the neighbours, and their (B, N) rows of norm 1."""
         het, hom = self._centred.reshape(2, -1, self.window.n_samples)
-        others = self._copies_beside
-        return _ld_beside(het + 2.0 * hom, others - others.mean(axis=1, keepdims=True))
+        copies = self._copies_beside()
+        others = unit_rows(copies - copies.mean(axis=1, keepdims=True))
+        return NeighbourLd.of_rows(het + 2.0 * hom, others), others
 
     def _beside_of(self, trait: PlantedTrait) -> tuple[NeighbourLd, np.ndarray]:
-        return _ld_beside(self.dosages(trait), whiten(self._rotated_beside, self._turned(trait)[1]))
+        """The same as the null model of the trait sees them."""
+        others = unit_rows(whiten(self._rotated_beside, self._turned(trait)[1]))
+        return NeighbourLd.of_rows(self.dosages(trait), others), others
 
     @cached_property
     def _rotated_beside(self) -> np.ndarray:
         assert self.window.rotation is not None
-        return self.window.rotation.rotate(self._copies_beside)
+        return self.window.rotation.rotate(self._copies_beside())
 
-    @cached_property
     def _copies_beside(self) -> np.ndarray:
         """(B, N) copies of ALT of the variants beside the window."""
         assert self.window.neighbours is not None
@@ -199,12 +202,6 @@ def _indicators(cohort: Cohort) -> np.ndarray:
     return RegionReader(cohort, everyone, everything, CentredNull(np.zeros(cohort.n_samples))).indicators(
         everything
     )
-
-
-def _ld_beside(dosages: np.ndarray, others: np.ndarray) -> tuple[NeighbourLd, np.ndarray]:
-    """LD of (V, N) rows with (B, N) others, and those at a norm of 1."""
-    unit = unit_rows(others)
-    return NeighbourLd.of(unit_rows(dosages) @ unit.T, unit @ unit.T), unit
 
 
 def _moments(raw: np.ndarray) -> IndicatorMoments:

@@ -244,7 +244,8 @@ def _learned(task: Task) -> Answers:
             answers["susie_encodings_learned"].append(_timed(one, fitted))
         if refine is not None:
             started = time.perf_counter()
-            refined = refine(data.columns, data.trait, found, task.learned, task.expected_causes)
+            read = replace(data.trait, neighbours=evidence.neighbours(trait))
+            refined = refine(data.columns, read, found, task.learned, task.expected_causes)
             spent = fitted + time.perf_counter() - started
             one = _posterior(refined.posterior, data, trait, temper=TEMPER, fallback=bool(refined.fallback))
             answers["deconvolver"].append(_timed(one, spent))

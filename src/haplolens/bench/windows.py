@@ -114,6 +114,13 @@ def in_memory(cohort: Cohort) -> Cohort:
     )
 
 
+def _calls_in_memory(cohort: Cohort) -> Cohort:
+    """The cohort in memory without its haplotypes: a third of that."""
+    held = in_memory(cohort)
+    held.genotypes.haplotypes, held.genotypes.has_phase = None, False
+    return held
+
+
 def minor_frequency(cohort: Cohort) -> np.ndarray:
     """(V,) frequency of the rarer allele among the called genotypes."""
     counts = cohort.count_genotypes()[:, :3]
@@ -156,7 +163,9 @@ def _neighbours(locus: Locus, common: np.ndarray, start: int, size: int) -> Coho
     """Variants beside the window that goes over ``size`` of the ``common`` ones."""
     if locus.panel is not None:
         return None
-    return in_memory(locus.cohort[:, common[positions_beside(start, start + size - 1, 0, len(common) - 1)]])
+    return _calls_in_memory(
+        locus.cohort[:, common[positions_beside(start, start + size - 1, 0, len(common) - 1)]]
+    )
 
 
 def _usable(locus: Locus, min_maf: float) -> np.ndarray:
@@ -187,8 +196,7 @@ def _window(locus: Locus, at: np.ndarray, hidden: float, plan: dict, rng: np.ran
         around = np.sort(rng.choice(others, min(BACKGROUND, len(others)), replace=False))
     kept = np.union1d(at, around)
     inside, outside = np.searchsorted(kept, at), np.searchsorted(kept, around)
-    whole = in_memory(cohort[:, kept])
-    whole.genotypes.haplotypes, whole.genotypes.has_phase = None, False  # a third of the memory
+    whole = _calls_in_memory(cohort[:, kept])
     if plan.get("polygenic_h2") and locus.elsewhere is not None:
         whole, outside = _joined(whole, locus.elsewhere, rng)
     typed, eligible = inside, inside

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from haplolens.deconvolve.features import BEFORE_BESIDE
 from haplolens.deconvolve.network import Deconvolver
 from haplolens.deconvolve.pool import Stored
 from haplolens.deconvolve.training import Recipe, answers, score, train_network
@@ -18,9 +19,11 @@ PARTS = {
     "no convolution": {"kernel": 1},
     "one head": {"heads": 1},
     "one block": {"depth": 1},
+    "four blocks": {"depth": 4},
+    "blind to what lies beside a region": {"reads": BEFORE_BESIDE},
 }
 """Name -> options of `network.Deconvolver`."""
-SHARE = 11
+SHARE = 6
 """One in so many of the examples is trained on."""
 PASSES = 2.0
 

@@ -84,7 +84,8 @@ def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
     ]
     if "ablation" in about:
         lines += [
-            "The same short training (one in eleven of the regions, twice over) with and without its parts:",
+            f"The same short training (1 in {about['ablation_share']} of the regions, twice over) with and without its "
+            "parts:",
             "",
             "| network | weights | log loss | average precision, pooled | per region |",
             "|---|---|---|---|---|",

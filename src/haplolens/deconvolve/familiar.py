@@ -99,13 +99,15 @@ def familiar_of(described: np.ndarray, known: dict | None = None) -> dict:
     described
         (R, D), `describe` of each.
     known
-        What the network was trained on before, which stays familiar (unless it knew fewer numbers).
+        What the network was trained on before, which stays familiar.
     """
+    if known is not None:
+        described = described[:, : len(known["mean"])]  # an older network knew fewer numbers
     low, high = described.min(axis=0), described.max(axis=0)
     room = np.maximum(EDGE * (high - low), LEAST_EDGE)
     low, high = low - room, high + room
     high[list(OPEN_ABOVE)] = 1e9
-    if known is None or len(known["mean"]) != described.shape[1]:
+    if known is None:
         mean = described.mean(axis=0)
         precision = np.linalg.inv(np.cov(described.T) + 1e-3 * np.eye(len(mean)))
         limit = 0.0
@@ -115,7 +117,7 @@ def familiar_of(described: np.ndarray, known: dict | None = None) -> dict:
     gap = described - mean
     distance = np.einsum("ij,jk,ik->i", gap, precision, gap)
     return {
-        "names": list(DESCRIBED), "mean": mean.tolist(), "precision": precision.tolist(),
+        "names": list(DESCRIBED[: len(low)]), "mean": mean.tolist(), "precision": precision.tolist(),
         "limit": max(limit, float(np.quantile(distance, FAMILIAR_SHARE))), "low": low.tolist(),
         "high": high.tolist(),
     }  # fmt: skip

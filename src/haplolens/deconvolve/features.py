@@ -32,18 +32,20 @@ MOST_LEARNED = 60
 BEFORE_PAIRS = (36, 9, 24)
 """What a network reads that starts at single effects: of a variant, of it in a slot, of the region. New numbers come
 last, so that older networks work."""
-BESIDE_FEATURES = 3
-"""Of a variant, from what lies beside the region."""
-VARIANT_FEATURES = BEFORE_PAIRS[0] + 2 + BESIDE_FEATURES
-SLOT_FEATURES = BEFORE_PAIRS[1] + 1
+BEFORE_BESIDE = (BEFORE_PAIRS[0] + 2, BEFORE_PAIRS[1] + 1, BEFORE_PAIRS[2])
+"""The same of one that knows nothing of what lies beside a region."""
+BESIDE_FEATURES, BESIDE_CONTEXT = 3, 2
+"""Numbers on what lies beside a region: of each variant, and of the region."""
+VARIANT_FEATURES = BEFORE_BESIDE[0] + BESIDE_FEATURES
+SLOT_FEATURES = BEFORE_BESIDE[1]
 PAIR_FEATURES = 2
-CONTEXT_FEATURES = BEFORE_PAIRS[2] + 2
+CONTEXT_FEATURES = BEFORE_BESIDE[2] + BESIDE_CONTEXT
 READS = (VARIANT_FEATURES, SLOT_FEATURES, CONTEXT_FEATURES)
 MOST_COUNTED = 300
 """As `MOST_LEARNED`, for networks that read more."""
 MAF_AT, LD_SCORE_AT, SURPRISE_AT, REST_AT = 22, 24, 27, slice(4, 8)
 """Where `familiar.describe` finds frequencies, LD scores, misfit of score and LD, and scores left, in a variant's."""
-BESIDE_AT = BEFORE_PAIRS[2] + 1
+BESIDE_AT = BEFORE_BESIDE[2] + 1
 """And in the context, the strongest signal beside the region."""
 SWAPPED = [0, 2, 1, 3]
 """Encodings of ALT, were REF the allele that is counted."""

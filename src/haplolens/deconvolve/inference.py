@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from haplolens.deconvolve.familiar import Familiar, describe, read_familiar
-from haplolens.deconvolve.features import BEFORE_PAIRS, MORE, SWAPPED, Inputs, read_inputs
+from haplolens.deconvolve.features import BEFORE_BESIDE, BEFORE_PAIRS, MORE, SWAPPED, Inputs, read_inputs
 from haplolens.errors import InputError
 from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns
 from haplolens.finemap.posterior import Refined, RegionTrait, VariantPosterior
@@ -49,6 +49,7 @@ class Deconvolver:
         self.session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         inputs = {one.name: one.shape[-1] for one in self.session.get_inputs()}
         self.reads = {name: inputs[name] for name in ("variants", "slots", "context")}
+        self.reads_beside = self.reads["context"] > BEFORE_BESIDE[2]
         self.familiar = familiar
 
     @classmethod

@@ -18,6 +18,7 @@ import numpy as np
 from haplolens.deconvolve.calibration import Bin, reliability, truth_of
 from haplolens.deconvolve.card import Scores, card, scores_of
 from haplolens.deconvolve.familiar import describe, familiar_of
+from haplolens.deconvolve.features import BEFORE_BESIDE
 from haplolens.deconvolve.pool import Stored, make_pool, read_pool
 from haplolens.errors import MissingPeerError, OutputError
 from haplolens.io.genotypes import read_genotypes
@@ -43,8 +44,8 @@ def train_deconvolver(
     *,
     data: Path | None = None,
     genotypes: Sequence[Path] = (),
-    n_examples: int = 90_000,
-    passes: float = 6.0,
+    n_examples: int = 45_000,
+    passes: float = 8.0,
     network: dict | None = None,
     ablation: bool = False,
     threads: int = 2,
@@ -60,7 +61,7 @@ def train_deconvolver(
     ----------
     out
         Folder to write: ``weights.safetensors network.onnx network.json card.md``; examples are kept in ``pool/`` until
-        the end, about 8 GB.
+        the end, about 4 GB.
     data
         Folder of the benchmark data (`sources.toml`); without it genealogies are simulated and nothing else.
     genotypes
@@ -119,9 +120,10 @@ def train_deconvolver(
     test = read_pool(made["test"])
     judged = _finish(out, net, test, about)
     if ablation:
-        from haplolens.deconvolve.ablation import ablate
+        from haplolens.deconvolve.ablation import SHARE, ablate
 
         parts = ablate(examples, test, threads=threads, seed=seed, reporter=reporter)
+        about["ablation_share"] = SHARE
         about["ablation"] = [asdict(one) for one in parts]
         _describe(out, about, judged)
     return _made(out)
@@ -172,8 +174,9 @@ def adapt_deconvolver(
         net = load_network(base or shipped)
         known = json.loads(((base or shipped) / "network.json").read_text())["familiar"]
     made = _pools(
-        out, n_examples, None, genotypes, threads, seed, reporter, n_samples or _n_samples(genotypes)
-    )
+        out, n_examples, None, genotypes, threads, seed, reporter, n_samples or _n_samples(genotypes),
+        beside=net.reads[2] > BEFORE_BESIDE[2],
+    )  # fmt: skip
     examples, test = read_pool(made["train"]), read_pool(made["test"])
     before = [after for _, after in answers(net, test)]
     recipe = Recipe(passes=passes, learning_rate=3e-4, seed=seed)
@@ -211,13 +214,15 @@ def _pools(
     seed: int,
     reporter: Reporter,
     n_samples: int | None = None,
+    *,
+    beside: bool = True,
 ) -> dict[str, list[Path]]:
     """Shards for training, and a tenth as many on regions that training never opens.
 
     They are kept from a run that was stopped, if it was the same one.
     """
     folder = out / "pool"
-    key = _key(n_examples, data, genotypes, seed, n_samples)
+    key = _key(n_examples, data, genotypes, seed, n_samples, beside)
     if folder.exists() and (folder / "key.json").exists() and (folder / "key.json").read_text() != key:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -227,13 +232,18 @@ def _pools(
         with reporter.step(f"regions to {name} on", max(n // 400, 1)) as done:
             made[name] = make_pool(
                 folder / name, n, data=data, extra=genotypes, threads=threads, seed=2 * seed + offset,
-                test=name == "test", n_samples=n_samples, progress=done,
+                test=name == "test", n_samples=n_samples, beside=beside, progress=done,
             )  # fmt: skip
     return made
 
 
 def _key(
-    n_examples: int, data: Path | None, genotypes: Sequence[Path], seed: int, n_samples: int | None
+    n_examples: int,
+    data: Path | None,
+    genotypes: Sequence[Path],
+    seed: int,
+    n_samples: int | None,
+    beside: bool,
 ) -> str:
     """What a pool depends on, the code that makes it included."""
     here, code = files("haplolens"), hashlib.sha256()
@@ -242,7 +252,7 @@ def _key(
     for file in made_by:
         code.update(file.read_bytes())
     own = [(path.name, path.stat().st_size if path.exists() else 0) for path in genotypes]
-    return json.dumps([n_examples, data is not None, own, seed, n_samples, code.hexdigest()])
+    return json.dumps([n_examples, data is not None, own, seed, n_samples, beside, code.hexdigest()])
 
 
 def _n_samples(genotypes: Sequence[Path]) -> int:

@@ -51,7 +51,7 @@ class Deconvolver(nn.Module):
     def __init__(
         self,
         width: int = 64,
-        depth: int = 4,
+        depth: int = 2,
         heads: int = 8,
         *,
         see_ld: bool = True,

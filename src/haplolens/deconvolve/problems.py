@@ -172,8 +172,9 @@ class _Window:
         self.rows = centred if root is None else (centred @ root)
         if root is not None:
             self.rows = self.rows - self.rows.mean(axis=2, keepdims=True)
-        if len(
-            self.outside
+        self.dosage = self.rows[0] + 2 * self.rows[1]
+        if (
+            world.beyond
         ):  # a neighbour that a typed variant stands for would be told as no cause, and look like one
             self.outside = self.outside[~self._stands_for(self.outside).any(axis=1)]
         self.counts = (
@@ -211,10 +212,9 @@ class _Window:
 
     def _stands_for(self, variants: np.ndarray) -> np.ndarray:
         """(k, T) whether each typed variant stands for each of (k,) others, by its LD with it."""
-        dosage = self.rows[0] + 2 * self.rows[1]
-        norm = np.maximum((dosage**2).sum(axis=1), 1e-9)
-        covariance = dosage[variants] @ dosage[self.typed].T
-        return covariance**2 >= PROXY_R2 * np.outer(norm[variants], norm[self.typed])
+        here, typed = self.dosage[variants], self.dosage[self.typed]
+        norms = [np.maximum((rows**2).sum(axis=1), 1e-9) for rows in (here, typed)]
+        return (here @ typed.T) ** 2 >= PROXY_R2 * np.outer(*norms)
 
 
 class _Beside:
@@ -223,10 +223,9 @@ class _Beside:
     def __init__(self, window: _Window) -> None:
         self.n, inside = float(window.n), np.flatnonzero(window.inside)
         self.at = positions_beside(inside[0], inside[-1], 0, len(window.inside) - 1)
-        dosage = window.rows[0] + 2 * window.rows[1]
-        unit = unit_rows(dosage[self.at])
-        self.norm = np.sqrt(window.copies) * np.linalg.norm(dosage[self.at], axis=1)
-        self.ld = NeighbourLd.of(unit_rows(dosage[window.typed]) @ unit.T, unit @ unit.T)
+        others = window.dosage[self.at]
+        self.norm = np.sqrt(window.copies) * np.linalg.norm(others, axis=1)
+        self.ld = NeighbourLd.of_rows(window.dosage[window.typed], unit_rows(others))
 
     def read(self, products: np.ndarray, yty: float) -> Neighbours:
         """From (2, A) X'y of the indicators of all variants."""

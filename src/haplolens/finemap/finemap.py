@@ -258,9 +258,8 @@ class _Fitter:
         reader = RegionReader(self.cohort, self.model.rows, region.columns, null)
         data = self.held.get(region.region_id)
         if data is None and len(region.tiles) == 1:
-            data = read(
-                reader, null.y, replace(options, refine=self.options.refine)
-            )  # held until the last round
+            # what is held serves the last round, too, in which a network reads more
+            data = read(reader, null.y, replace(options, refine=self.options.refine))
             if sum(one.n_bytes for one in tuple(self.held.values())) + data.n_bytes <= HELD_BYTES:
                 self.held[region.region_id] = data
         tiles = GenotypeTiles(reader, options, data)

@@ -47,8 +47,8 @@ class GenotypeTiles:
 
 
 def read(reader: RegionReader, y: np.ndarray, options: FitOptions) -> RegionData:
-    """Gram matrix and trait of a region or tile; with its neighbours where a network will read them."""
+    """Gram matrix and trait of a region or tile."""
     return read_region(
         reader, y, additive_only=options.additive_only, residual_variance=options.residual_variance,
-        inflation=options.inflation, neighbours=options.refine is not None,
+        inflation=options.inflation, neighbours=options.reads_beside,
     )  # fmt: skip

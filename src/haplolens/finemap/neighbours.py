@@ -15,7 +15,8 @@ REACH = 256
 BESIDE = 64
 """Neighbours beyond each edge, at most: evenly spaced, for those between them are in LD with them."""
 RIDGE = 0.1
-"""Added to the diagonal of the neighbours' LD, which is near-singular."""
+"""Added to the diagonal of the neighbours' LD, which is near-singular: a smaller one believes more in what they
+foretell (less is left of what spills over from beside, and of a cause inside that they tag)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,8 @@ class Neighbours:
     Parameters
     ----------
     ld
-        (V,) squared multiple correlation of each variant (copies of ALT) with all neighbours, 0 to 1.
+        (V,) squared multiple correlation of each variant (copies of ALT) with all neighbours, 0 to 1; the ridge's, so
+        that of a copy of one neighbour it is 1 / (1 + `RIDGE`).
     z
         (V,) the additive z-score that the neighbours' scores foretell for each variant.
     strongest
@@ -57,6 +59,11 @@ class NeighbourLd:
         """From the correlations of the variants with the neighbours, (V, B), and among those, (B, B)."""
         weight = np.linalg.solve(among + RIDGE * np.eye(len(among)), between.T).T
         return cls(weight, np.clip(np.einsum("vb,vb->v", weight, between), 0.0, 1.0))
+
+    @classmethod
+    def of_rows(cls, inside: np.ndarray, others: np.ndarray) -> NeighbourLd:
+        """From copies of ALT: (V, n) whitened rows, and (B, n) others of norm 1."""
+        return cls.of(unit_rows(inside) @ others.T, others @ others.T)
 
     def read(self, z: np.ndarray) -> Neighbours:
         """With the neighbours' (B,) z-scores of a trait."""

@@ -1,7 +1,9 @@
 """A region's genotypes, whitened and reduced to what fine-mapping asks of them: the Gram matrix of the indicators.
 
+And, where a network asks for it, their LD with the variants beside the region.
+
 Memory: the Gram matrix (16 V^2 bytes: 64 MB at 2,000 variants) plus the whitened rows (8 V n bytes in float32),
-held up to `ROW_BYTES` and made again, a chunk at a time, beyond it.
+held up to `ROW_BYTES` and made again, a chunk at a time, beyond it. Neighbours take 4 bytes for each sample, each.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ PLAIN_BYTES = 1 << 20
 """Indicators at a time where only covariates are taken out: they stay in the processor's cache."""
 FEWEST = 4
 """Variants at a time, at least."""
+NO_MAP = "0"
+"""Chromosome of variants whose place is not known."""
 ROW_BYTES = 1 << 30
 """Most whitened rows that are held, per region in flight."""
 
@@ -81,12 +85,15 @@ class RegionReader:
             step = min(max(PLAIN_BYTES // (16 * len(self.rows)), FEWEST), CHUNK)
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
-    def beside(self) -> RegionReader:
-        """Of the neighbours beyond both edges, on the same chromosome (`neighbours.beside`)."""
+    def beside(self) -> RegionReader | None:
+        """Of the neighbours beyond both edges, on the same chromosome; None where the region is no stretch of one."""
         first, last = int(self.columns[0]), int(self.columns[-1])
         near = np.arange(max(first - REACH, 0), min(last + REACH + 1, self.cohort.n_variants))
         chrom = self.cohort.variants["chrom"].iloc[near].to_numpy()
-        same = near[chrom == chrom[first - near[0]]]
+        here = chrom[first - near[0]]
+        if here == NO_MAP or last - first + 1 != len(self.columns):
+            return None
+        same = near[chrom == here]
         return replace(self, columns=positions_beside(first, last, int(same[0]), int(same[-1])))
 
     def _genotypes(self, at: slice | np.ndarray) -> tuple[Genotypes, slice | np.ndarray]:
@@ -159,19 +166,20 @@ def read_region(
     inflation
         Evidence is divided by it, as if there were so many fewer samples: the likelihood to the power of its inverse.
     neighbours
-        Read what lies beside the region, too: up to 2 `neighbours.BESIDE` variants more, 8 bytes for each sample.
+        Read what lies beside the region, too: up to 2 `neighbours.BESIDE` variants more.
     """
     n = reader.null.df / inflation + 1.0
     spread = float(np.sqrt(reader.null.y @ reader.null.y / reader.null.df))
     unit = spread * float(np.sqrt(inflation))
     y = y / unit
     noise = None if residual_variance is None else residual_variance / spread**2
-    others = _unit_dosages(reader.beside()) if neighbours else None
+    beside = reader.beside() if neighbours else None
+    others = np.empty((0, len(y)), np.float32) if beside is None else _unit_dosages(beside)
     gram, products, moments, between = _sums(reader, y, additive_only, others)
     build = encode_additive if additive_only else encode
     trait = RegionTrait(float(y @ y), n, noise)
-    if others is not None:
-        z = z_of_correlations(others @ (y / np.sqrt(trait.yty)), n)
+    if beside is not None:
+        z = z_of_correlations(others @ (y / np.sqrt(trait.yty)).astype(np.float32), n)
         trait = replace(trait, neighbours=NeighbourLd.of(between, others @ others.T).read(z))
     return RegionData(build(gram, products, moments, n), trait, unit)
 
@@ -192,7 +200,9 @@ def read_panel(
     """
     everyone = np.arange(cohort.n_samples)
     reader = RegionReader(cohort, everyone, columns, _Mean(np.zeros(len(everyone)), len(everyone) - 1))
-    gram, _, moments, _ = _sums(reader, reader.null.y, additive_only)
+    gram, _, moments, _ = _sums(
+        reader, reader.null.y, additive_only, np.empty((0, len(everyone)), np.float32)
+    )
     return gram, moments
 
 
@@ -210,13 +220,15 @@ class _Mean:
 
 
 def _unit_dosages(reader: RegionReader) -> np.ndarray:
-    """(V, n) whitened copies of ALT, of norm 1."""
-    parts = [unit_rows(reader.null.project(reader.dosages(at)[0])) for at in reader.chunks(once=True)]
-    return np.concatenate([np.empty((0, len(reader.rows))), *parts])
+    """(V, n) float32, whitened copies of ALT, of norm 1."""
+    made = np.empty((len(reader.columns), len(reader.rows)), np.float32)
+    for at in reader.chunks(once=True):
+        made[at] = unit_rows(reader.null.project(reader.dosages(at)[0]))
+    return made
 
 
 def _sums(
-    reader: RegionReader, y: np.ndarray, additive_only: bool, others: np.ndarray | None = None
+    reader: RegionReader, y: np.ndarray, additive_only: bool, others: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, IndicatorMoments, np.ndarray]:
     """Gram matrix of the whitened rows, their products with ``y``, and their moments before whitening.
 
@@ -226,7 +238,6 @@ def _sums(
     moments = IndicatorMoments(np.zeros((n_variants, 2)), np.zeros((n_variants, 2, 2)), n_samples)
     k = 1 if additive_only else 2  # copies of ALT stand where P(het) would: the additive weight of both is 1
     products = np.empty((k, n_variants))
-    between = np.empty((n_variants, 0 if others is None else len(others)))
 
     def rows_of(at: slice) -> np.ndarray:
         raw = reader.dosages(at) if additive_only else reader.indicators(at)  # (k, chunk, n)
@@ -237,36 +248,48 @@ def _sums(
             moments.spread[at, a, b] = moments.spread[at, b, a] = spread
         whitened = reader.null.project(raw.reshape(-1, n_samples))
         products[:, at] = (whitened @ y).reshape(k, -1)
-        whitened = whitened.reshape(raw.shape)
-        if others is not None:
-            copies = whitened[0] if additive_only else whitened[0] + 2.0 * whitened[1]
-            between[at] = unit_rows(copies) @ others.T
-        return whitened
+        return whitened.reshape(raw.shape)
 
     shape = (k, n_variants, n_samples)
     fits = 4 * k * n_variants * n_samples <= ROW_BYTES
-    gram = (_gram if fits else _gram_by_blocks)(reader.chunks(once=fits), rows_of, shape)
-    return gram, products.ravel(), moments, between
+    gram, across = (_gram if fits else _gram_by_blocks)(reader.chunks(once=fits), rows_of, shape, others)
+    return gram, products.ravel(), moments, _of_copies(gram, across.reshape(k, n_variants, -1))
+
+
+def _of_copies(gram: np.ndarray, across: np.ndarray) -> np.ndarray:
+    """(V, B) correlations of copies of ALT with rows of norm 1, from products (k, V, B) of the indicators with them."""
+    weight = np.array([1.0, 2.0])[: len(across)]  # copies of ALT stand alone, or P(het) and P(hom ALT)
+    own = np.einsum("avbv->vab", gram.reshape(*across.shape[:2], *across.shape[:2])).astype(float)
+    norm = np.sqrt(np.maximum(weight @ own @ weight, 0.0))[:, None]
+    summed = np.einsum("a,avb->vb", weight, across)
+    return np.divide(summed, norm, out=np.zeros_like(summed), where=norm > 1e-4)
 
 
 def _gram(
-    chunks: list[slice], rows_of: Callable[[slice], np.ndarray], shape: tuple[int, int, int]
-) -> np.ndarray:
-    """(kV, kV) float32, Gram matrix of the rows (k, V, n) of all chunks, which are all held."""
+    chunks: list[slice],
+    rows_of: Callable[[slice], np.ndarray],
+    shape: tuple[int, int, int],
+    others: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(kV, kV) float32, Gram matrix of the rows (k, V, n) of all chunks, which are all held; (kV, B), with others."""
     k, n_variants, n_samples = shape
     held = np.empty(shape, np.float32)
     for at in chunks:
         held[:, at] = rows_of(at)
     rows = held.reshape(k * n_variants, n_samples)
-    return rows @ rows.T
+    return rows @ rows.T, rows @ others.T
 
 
 def _gram_by_blocks(
-    chunks: list[slice], rows_of: Callable[[slice], np.ndarray], shape: tuple[int, int, int]
-) -> np.ndarray:
+    chunks: list[slice],
+    rows_of: Callable[[slice], np.ndarray],
+    shape: tuple[int, int, int],
+    others: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """The same, holding at most `ROW_BYTES` of rows; those that do not fit are made again for every block."""
     k, n_variants, n_samples = shape
     gram = np.empty((k, n_variants, k, n_variants), np.float32)
+    across = np.empty((k, n_variants, len(others)), np.float32)
     held: dict[int, np.ndarray] = {}
 
     def flat(at: slice) -> np.ndarray:
@@ -275,6 +298,7 @@ def _gram_by_blocks(
     for i, at in enumerate(chunks):
         left = held.pop(i) if i in held else flat(at)
         gram[:, at, :, at] = (left @ left.T).reshape(gram[:, at, :, at].shape)
+        across[:, at] = (left @ others.T).reshape(across[:, at].shape)
         for j, after in enumerate(chunks[i + 1 :], i + 1):
             right = held[j] if j in held else flat(after)
             if j not in held and sum(rows.nbytes for rows in held.values()) + right.nbytes <= ROW_BYTES:
@@ -282,4 +306,4 @@ def _gram_by_blocks(
             block = (left @ right.T).reshape(gram[:, at, :, after].shape)
             gram[:, at, :, after] = block
             gram[:, after, :, at] = block.transpose(2, 3, 0, 1)
-    return gram.reshape(k * n_variants, k * n_variants)
+    return gram.reshape(k * n_variants, k * n_variants), across

@@ -45,7 +45,8 @@ class FitOptions:
     causes_per_variant
         What the rest of the scan has taught to expect; None takes `CAUSES_PER_VARIANT`.
     refine
-        Goes over SuSiE's posterior; None leaves it as it is.
+        Goes over SuSiE's posterior; None leaves it as it is. It is given what lies beside a region if it has a true
+        ``reads_beside``.
     """
 
     coverage: float = 0.95
@@ -55,6 +56,11 @@ class FitOptions:
     inflation: float = 1.0
     causes_per_variant: float | None = None
     refine: Refine | None = None
+
+    @property
+    def reads_beside(self) -> bool:
+        """Whether anybody reads what lies beside a region."""
+        return bool(getattr(self.refine, "reads_beside", False))
 
     def expected_causes(self, n_variants: int) -> float:
         """Causes expected in a region of that size; see `posterior.fit_variants`."""
