@@ -89,6 +89,23 @@ def test_network__reads_the_first_numbers_alone(pool):
     assert not torch.equal(_answer(_random_network(), batch)[0], before[0])
 
 
+def test_network__a_claim_reads_variant_slot_and_both_side_by_side():
+    network = _random_network()
+    rng = np.random.default_rng(2)
+    state, slot, slots = (
+        torch.tensor(rng.normal(size=size), dtype=torch.float32)
+        for size in ((3, 11, 16), (3, 8, 16), (3, 8, 11, network.reads[1]))
+    )
+    side_by_side = torch.cat(
+        [state[:, None].expand(-1, 8, -1, -1), slot[:, :, None].expand(-1, -1, 11, -1), slots], dim=3
+    )
+    with torch.no_grad():
+        match = network.query(slot) @ network.key(state).transpose(1, 2) / 4.0
+        expected = network.claim(side_by_side).squeeze(3) + match
+        seen = network._steps(state, slot, slots)
+    np.testing.assert_allclose(seen, expected, atol=1e-5)
+
+
 def test_reverse__twice_is_nothing(pool):
     batch = to_tensors(stack(pool[:3]))
     for name, value in reverse(reverse(batch)).items():

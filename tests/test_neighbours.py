@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from haplolens.data.simulate import simulate_cohort
 from haplolens.finemap import region_data
 from haplolens.finemap.finemap import fine_map, fine_map_region
 from haplolens.finemap.neighbours import BESIDE, REACH, RIDGE, NeighbourLd, positions_beside
-from haplolens.finemap.posterior import Refined
+from haplolens.finemap.posterior import Refined, signal_beside
 from haplolens.finemap.region_data import RegionReader, read_region
 from haplolens.finemap.regions import region_of
 
@@ -127,6 +129,23 @@ def test_neighbour_ld__without_neighbours_foretells_nothing():
     np.testing.assert_array_equal(seen.z, np.zeros(5))
 
 
+def test_signal_beside__is_told_where_there_is_signal():
+    cohort = window(1500, 150, seed=9)
+    x, inside = cohort.genotypes.read(slice(None)), np.arange(50, 97)
+    told = {}
+    for name, y in (
+        ("inside", trait(x[73], 0.08, seed=2)),
+        ("beside", trait(x[101], 0.08, seed=2)),
+        ("nowhere", np.random.default_rng(1).normal(size=1500)),
+    ):
+        data = _read(cohort, y, inside)
+        told[name] = signal_beside(data.columns, data.trait)
+        assert np.isnan(signal_beside(data.columns, replace(data.trait, neighbours=None)))
+    assert told["inside"] < -0.5
+    assert told["beside"] > 0.0
+    assert np.isnan(told["nowhere"])
+
+
 def test_neighbours__are_not_known_where_the_region_is_no_stretch_or_has_no_place():
     cohort = window(90, 41, seed=11)
     y = np.random.default_rng(6).normal(size=90)
@@ -189,6 +208,7 @@ def test_runs__the_last_round_has_neighbours_too(max_variants):
     blocks = tile_blocks(
         pd.DataFrame({"chrom": [], "start": [], "end": []}), cohort.variants, gap_variants=31
     )
-    fine_map(cohort, OneNull(y), table, blocks, regions=[region], refine=network)
+    found = fine_map(cohort, OneNull(y), table, blocks, regions=[region], refine=network)
+    assert (found.learned.beside < 0.0) == (len(region.tiles) == 1)  # the cause is inside
     assert len(network.told) == len(region.tiles)
     assert all(one is not None for one in network.told)

@@ -84,3 +84,10 @@ def test_learn__spread_is_that_of_the_strengths_and_shares_have_no_floor():
     assert learned.spread_lbf == pytest.approx(0.25, rel=0.1)
     assert learned.encoding_shares[1] == pytest.approx(1 / 404, rel=1e-6)
     assert learned.encoding_prior[1] == pytest.approx(FLOOR)
+
+
+def test_learn__how_much_signal_lies_beside_regions():
+    nothing = [np.empty((0, 4))] * 4, [np.empty(0)] * 4
+    assert NOTHING_LEARNED.beside == 0.0
+    assert learn(*nothing, beside=[np.nan] * 4).beside == 0.0
+    assert learn(*nothing, beside=[-2.0, np.nan, -2.0, -2.0]).beside == pytest.approx(-6.0 / 5.0)

@@ -255,8 +255,9 @@ class _Suite:
         if not others:
             return NOTHING_LEARNED, EXPECTED_CAUSES
         learned = learn(
-            [part for one in others for part in one.evidence], [part for one in others for part in one.lbf]
-        )
+            [part for one in others for part in one.evidence], [part for one in others for part in one.lbf],
+            beside=[part for one in others for part in one.beside],
+        )  # fmt: skip
         causes = float(np.clip(np.mean([one.causes for one in others]), *EXPECTED_RANGE))
         return learned, expected.get(
             locus, causes

@@ -21,7 +21,7 @@ from haplolens.bench.windows import Window
 from haplolens.errors import InputError
 from haplolens.finemap.credible import MIN_PURITY, TEMPER, credible_sets, smallest_set
 from haplolens.finemap.pair_effects import fit_pair_effects
-from haplolens.finemap.posterior import EXPECTED_CAUSES, Refine, VariantPosterior, fit_variants
+from haplolens.finemap.posterior import EXPECTED_CAUSES, Refine, VariantPosterior, fit_variants, signal_beside
 from haplolens.finemap.priors import FLAT, NOTHING_LEARNED, Learned
 from haplolens.finemap.region_data import RegionData
 
@@ -344,15 +344,17 @@ class Taught:
 
     evidence: list[np.ndarray]
     lbf: list[np.ndarray]
+    beside: list[float]
     causes: float
 
 
 def teach(task: Task) -> Taught:
     """Fit the traits of a task with what is known so far."""
     evidence = Evidence(task.window)
-    fits = []
+    fits, beside = [], []
     for trait in task.traits:
         data = evidence.read(trait)
+        beside.append(signal_beside(data.columns, replace(data.trait, neighbours=evidence.neighbours(trait))))
         fits.append(
             fit_variants(
                 data.columns, data.trait, task.learned.encoding_prior, expected_causes=task.expected_causes
@@ -361,5 +363,6 @@ def teach(task: Task) -> Taught:
     return Taught(
         [fit.evidence for fit in fits],
         [fit.lbf for fit in fits],
+        beside,
         float(np.mean([fit.pip.sum() for fit in fits])),
     )

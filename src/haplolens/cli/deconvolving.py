@@ -34,8 +34,8 @@ def train_verb(
     genotypes: Annotated[
         list[Path] | None, typer.Option("--genotypes", help="Files that join the mix; may be repeated.")
     ] = None,
-    examples: Examples = 45_000,
-    passes: Passes = 8.0,
+    examples: Examples = 90_000,
+    passes: Passes = 6.0,
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Also train it without each of its parts, for the card.")
     ] = False,

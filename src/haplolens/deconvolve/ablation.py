@@ -23,7 +23,7 @@ PARTS = {
     "blind to what lies beside a region": {"reads": BEFORE_BESIDE},
 }
 """Name -> options of `network.Deconvolver`."""
-SHARE = 6
+SHARE = 11
 """One in so many of the examples is trained on."""
 PASSES = 2.0
 

@@ -34,7 +34,7 @@ BEFORE_PAIRS = (36, 9, 24)
 last, so that older networks work."""
 BEFORE_BESIDE = (BEFORE_PAIRS[0] + 2, BEFORE_PAIRS[1] + 1, BEFORE_PAIRS[2])
 """The same of one that knows nothing of what lies beside a region."""
-BESIDE_FEATURES, BESIDE_CONTEXT = 3, 2
+BESIDE_FEATURES, BESIDE_CONTEXT = 3, 3
 """Numbers on what lies beside a region: of each variant, and of the region."""
 VARIANT_FEATURES = BEFORE_BESIDE[0] + BESIDE_FEATURES
 SLOT_FEATURES = BEFORE_BESIDE[1]
@@ -242,6 +242,7 @@ def _context(
             *(4.0 * learned.company - 2.0),
             float(trait.neighbours is not None),
             np.log1p(trait.neighbours.strongest) / 2.0 - 1.5 if trait.neighbours is not None else 0.0,
+            np.clip(learned.beside, -3.0, 3.0),
         ]
     )
 

@@ -44,8 +44,8 @@ def train_deconvolver(
     *,
     data: Path | None = None,
     genotypes: Sequence[Path] = (),
-    n_examples: int = 45_000,
-    passes: float = 8.0,
+    n_examples: int = 90_000,
+    passes: float = 6.0,
     network: dict | None = None,
     ablation: bool = False,
     threads: int = 2,
@@ -61,7 +61,7 @@ def train_deconvolver(
     ----------
     out
         Folder to write: ``weights.safetensors network.onnx network.json card.md``; examples are kept in ``pool/`` until
-        the end, about 4 GB.
+        the end, about 8 GB.
     data
         Folder of the benchmark data (`sources.toml`); without it genealogies are simulated and nothing else.
     genotypes

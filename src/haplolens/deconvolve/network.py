@@ -130,18 +130,19 @@ class Deconvolver(nn.Module):
         return self.slot_norm(slot + self.between(slot, torch.zeros_like(start[:, None, :1, :1])))
 
     def _steps(self, state: Tensor, slot: Tensor, slots: Tensor) -> Tensor:
-        """(B, S, V), how far each log probability moves."""
-        n_slots, n_variants = slots.shape[1], slots.shape[2]
-        each = torch.cat(
-            [
-                state[:, None].expand(-1, n_slots, -1, -1),
-                slot[:, :, None].expand(-1, -1, n_variants, -1),
-                slots,
-            ],
-            dim=3,
-        )  # (B, S, V, 2W + G)
+        """(B, S, V), how far each log probability moves.
+
+        The first layer of the claim reads variant, slot and both side by side; each part is multiplied where it stands,
+        for a variant's is the same in all slots.
+        """
+        first, bend, last = self.claim
+        of_variant, of_slot, of_both = first.weight.split(
+            [state.shape[2], slot.shape[2], slots.shape[3]], dim=1
+        )
+        each = (state @ of_variant.T)[:, None] + (slot @ of_slot.T)[:, :, None] + slots @ of_both.T
+        claim = last(bend(each + first.bias)).squeeze(3)
         match = self.query(slot) @ self.key(state).transpose(1, 2) / state.shape[2] ** 0.5
-        return self.claim(each).squeeze(3) + match
+        return claim + match
 
 
 class _Neighbours(nn.Module):

@@ -24,7 +24,7 @@ from haplolens.deconvolve.problems import Problem, Truth, draw_problems
 from haplolens.deconvolve.sources import Source, check_files, open_sources
 from haplolens.deconvolve.worlds import MAX_CAUSES, World, draw_world
 from haplolens.finemap.encodings import UNRESOLVED
-from haplolens.finemap.posterior import fit_variants
+from haplolens.finemap.posterior import fit_variants, signal_beside
 from haplolens.finemap.priors import FLAT, Learned, learn
 from haplolens.parallel import Progress
 
@@ -88,11 +88,12 @@ def read_examples(world: World, problems: Sequence[Problem], rng: np.random.Gene
             continue
         if problem.window not in lessons:
             taught = [
-                fit
+                (fit.evidence, fit.lbf, signal_beside(other.columns, other.trait))
                 for fit, other in zip(first, problems, strict=True)
                 if not apart or other.window != problem.window
             ]
-            learned = learn([f.evidence for f in taught], [f.lbf for f in taught])
+            evidence, lbf, beside = zip(*taught, strict=True) if taught else ((), (), ())
+            learned = learn(evidence, lbf, beside=beside)
             if world.additive_only:  # additive scores say nothing of encodings
                 learned = replace(learned, encoding_prior=FLAT, encoding_shares=FLAT)
             lessons[problem.window] = learned

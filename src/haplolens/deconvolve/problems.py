@@ -25,17 +25,16 @@ from haplolens.finemap.neighbours import (
     unit_rows,
     z_of_correlations,
 )
-from haplolens.finemap.posterior import RegionTrait
+from haplolens.finemap.posterior import SIGNAL, RegionTrait, strongest_z2
 from haplolens.finemap.summary import columns_from_scores, shrink_of_panel, trait_of_scores
 
 MIN_CARRIERS = 20
 """Samples with, and without, the genotype through which a cause acts."""
 PROXY_R2 = 0.8
 """A typed variant in more LD than this with a hidden cause is accepted in its place."""
-SIGNAL = 22.0
-"""Squared z-score from which a region of a quiet world is looked at; it is chosen by its data, so nothing is biased."""
 QUIET_TRAITS, QUIET_KEPT = 40, 0.03
-"""Traits planted on a window of a quiet world, and the share of those without signal that is kept."""
+"""Traits planted on a window of a quiet world, and the share of those without signal (`posterior.SIGNAL`) that is kept:
+a region is chosen by its data, so nothing is biased."""
 COALESCENT_SHARE = 0.3
 """Share of windows on simulated genealogies."""
 MOST_BEYOND = 300
@@ -106,16 +105,14 @@ def draw_problems(
         window = _Window(world, name, study, panel, rng, inside)
         if world.quiet:  # many regions, of which those with signal are looked at, and few others
             many = _plant(world, window, QUIET_TRAITS, number, rng)
-            made += [one for one in many if _signal(one) > SIGNAL or rng.random() < QUIET_KEPT]
+            made += [
+                one
+                for one in many
+                if strongest_z2(one.columns, one.trait) > SIGNAL or rng.random() < QUIET_KEPT
+            ]
         else:
             made += _plant(world, window, n_traits, number, rng)
     return made
-
-
-def _signal(problem: Problem) -> float:
-    """Largest squared z-score of a region."""
-    columns, trait = problem.columns, problem.trait
-    return float((columns.xty**2).max() / (columns.gram.scale * trait.yty / (trait.n - 1.0)))
 
 
 def _draw_window(

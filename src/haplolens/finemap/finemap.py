@@ -265,10 +265,10 @@ class _Fitter:
         tiles = GenotypeTiles(reader, options, data)
         return fit_region(region, tiles, self.p_values[region.columns], learned)
 
-    def lesson(self, region: Region, learned: Learned) -> tuple[np.ndarray, np.ndarray]:
-        """(K, 4) evidence and (K,) log Bayes factors of a region's effects."""
+    def lesson(self, region: Region, learned: Learned) -> tuple[np.ndarray, np.ndarray, float]:
+        """(K, 4) evidence and (K,) log Bayes factors of a region's effects, and the signal beside it."""
         fit = self.fit(region, learned, teaching=True)
-        return fit.evidence, fit.lbf
+        return fit.evidence, fit.lbf, fit.beside
 
     def _options(self, teaching: bool) -> FitOptions:
         """With what the scan has taught so far; SuSiE alone teaches."""
@@ -282,8 +282,10 @@ def _learn(fitter: _Fitter, regions: list[Region], threads: int) -> Learned:
     """What the effects of all regions teach."""
     learned = NOTHING_LEARNED
     for _ in range(0 if fitter.options.additive_only else ROUNDS):
-        seen = map_ordered(partial(fitter.lesson, learned=learned), regions, threads)
-        learned = learn(*zip(*seen, strict=True)) if regions else NOTHING_LEARNED
+        seen = list(map_ordered(partial(fitter.lesson, learned=learned), regions, threads))
+        if seen:
+            evidence, lbf, beside = zip(*seen, strict=True)
+            learned = learn(evidence, lbf, beside=beside)
     return learned
 
 

@@ -17,6 +17,8 @@ EXPECTED_CAUSES = 0.5
 """Causes expected in a region before it is looked at, where the rest of the genome does not tell."""
 MOST_LIKELY = 0.5
 """Largest prior probability of a cause: no region is believed to hold one before it is looked at."""
+SIGNAL = 22.0
+"""Squared z-score from which there is signal in a region, or beside it."""
 EXPECTED_Z2 = np.array([8.0, 32.0, 128.0])
 """Prior variance of a cause's z-score, averaged over: effects this study could just see, and larger ones."""
 
@@ -118,6 +120,22 @@ class Refine(Protocol):
     ) -> Refined:
         """The better posterior; the arguments are those of `fit_variants`, and what it returned."""
         ...
+
+
+def strongest_z2(columns: EncodedColumns, trait: RegionTrait) -> float:
+    """Largest squared z-score of a region, in any encoding."""
+    return float((columns.xty**2).max() / (columns.gram.scale * trait.yty / (trait.n - 1.0)))
+
+
+def signal_beside(columns: EncodedColumns, trait: RegionTrait) -> float:
+    """Log of the strongest squared z-score beside a region, over that inside (1 added to both).
+
+    NaN where nobody knows the neighbours, or there is no signal on either side.
+    """
+    inside = strongest_z2(columns, trait)
+    if trait.neighbours is None or max(inside, trait.neighbours.strongest) < SIGNAL:
+        return float("nan")
+    return float(np.log1p(trait.neighbours.strongest) - np.log1p(inside))
 
 
 def fit_variants(

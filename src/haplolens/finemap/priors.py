@@ -29,7 +29,7 @@ USUAL_SPREAD = 0.6
 USUAL_COMPANY = 0.4
 """Share of regions with an effect that have a second, and of those that have a third, before any is seen."""
 PSEUDO_REGIONS = 2.0
-"""Regions that `USUAL_COMPANY` counts as."""
+"""Regions that `USUAL_COMPANY` counts as, and that tell of as much signal beside them as inside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +50,9 @@ class Learned:
         Standard deviation of the log of those log Bayes factors: how far causes differ in strength.
     company
         (2,) of the regions with such an effect, the share with a second; of those, with a third.
+    beside
+        Mean of `posterior.signal_beside` over the regions, `PSEUDO_REGIONS` of 0 among them: below 0 where regions hold
+        the strongest signal themselves, above it where that lies beside them.
     """
 
     encoding_prior: np.ndarray
@@ -58,10 +61,14 @@ class Learned:
     encoding_shares: np.ndarray
     spread_lbf: float
     company: np.ndarray
+    beside: float
 
 
 def learn(
-    evidence: Sequence[np.ndarray], lbf: Sequence[np.ndarray], alone: Sequence[bool] | None = None
+    evidence: Sequence[np.ndarray],
+    lbf: Sequence[np.ndarray],
+    alone: Sequence[bool] | None = None,
+    beside: Sequence[float] = (),
 ) -> Learned:
     """What effects teach; those with a log Bayes factor below `MIN_LBF_TO_LEARN` are noise and teach nothing.
 
@@ -73,6 +80,8 @@ def learn(
         For each region (K,), log Bayes factor of each effect.
     alone
         Regions in which no more than one effect was looked for: they say nothing of company. None by default.
+    beside
+        `posterior.signal_beside` of each region; NaN says nothing.
     """
     sure = [one > MIN_LBF_TO_LEARN for one in lbf]
     scales = np.concatenate([np.empty((0, 4)), *(one[at] for one, at in zip(evidence, sure, strict=True))])
@@ -84,7 +93,7 @@ def learn(
     prior = learn_encoding_prior(scales)
     return Learned(
         prior, float(np.exp(usual)), n, _counted(scales, prior), float(np.sqrt(spread / (n + PSEUDO_LBF))),
-        _company(counts[~np.array(alone, bool)] if alone is not None else counts),
+        _company(counts[~np.array(alone, bool)] if alone is not None else counts), _beside(np.array(beside, float)),
     )  # fmt: skip
 
 
@@ -102,6 +111,11 @@ def _company(counts: np.ndarray) -> np.ndarray:
     """
     reached = np.array([(counts >= k).sum() for k in (1, 2, 3)], float)
     return (reached[1:] + PSEUDO_REGIONS * USUAL_COMPANY) / (reached[:-1] + PSEUDO_REGIONS)
+
+
+def _beside(told: np.ndarray) -> float:
+    known = told[np.isfinite(told)]
+    return float(known.sum() / (len(known) + PSEUDO_REGIONS))
 
 
 def learn_encoding_prior(evidence: np.ndarray, start: np.ndarray = FLAT) -> np.ndarray:

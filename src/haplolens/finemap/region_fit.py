@@ -13,7 +13,14 @@ from typing import Protocol
 import numpy as np
 
 from haplolens.finemap.credible import TEMPER, CredibleSet, credible_sets
-from haplolens.finemap.posterior import EXPECTED_CAUSES, Refine, Refined, VariantPosterior, fit_variants
+from haplolens.finemap.posterior import (
+    EXPECTED_CAUSES,
+    Refine,
+    Refined,
+    VariantPosterior,
+    fit_variants,
+    signal_beside,
+)
 from haplolens.finemap.priors import Learned
 from haplolens.finemap.region_data import RegionData
 from haplolens.finemap.regions import Region, owners
@@ -111,6 +118,8 @@ class RegionFit:
         (V,) float32, correlation with it (additive, covariates out); NaN outside its tile.
     ld_at, ld
         (J,) positions and (J, J) float32 correlations around the lead.
+    beside
+        `posterior.signal_beside`; NaN where nobody knows, and of several tiles.
     note
         What a reader must know.
     """
@@ -128,6 +137,7 @@ class RegionFit:
     r_lead: np.ndarray
     ld_at: np.ndarray
     ld: np.ndarray
+    beside: float
     note: str
 
     @property
@@ -162,6 +172,7 @@ class _TileFit:
     r_lead: np.ndarray  # (V_t,)
     ld_at: np.ndarray
     ld: np.ndarray
+    beside: float
 
 
 def fit_region(region: Region, tiles: Tiles, p_values: np.ndarray, learned: Learned) -> RegionFit:
@@ -235,7 +246,8 @@ def _fit_tile(
     r_lead = data.columns.gram.multiply(unit)[: len(tile)] / data.columns.gram.scale
     ld = data.columns.gram.correlation(near)
     return _TileFit(
-        tile, own, mine, found, plain, refined.fallback, usable, sets, int(tile[lead]), r_lead, tile[near], ld
+        tile, own, mine, found, plain, refined.fallback, usable, sets, int(tile[lead]), r_lead, tile[near], ld,
+        signal_beside(data.columns, data.trait),
     )  # fmt: skip
 
 
@@ -274,7 +286,8 @@ def _stitch(region: Region, fitted: list[_TileFit]) -> RegionFit:
         region, rows[rows.any(axis=1)], pip, np.where(usable, pip_susie, np.nan), refined, mode, sets,
         evidence=np.concatenate([one.found.evidence[one.mine] for one in fitted]),
         lbf=np.concatenate([one.found.lbf[one.mine] for one in fitted]),
-        lead=best.lead, r_lead=r_lead, ld_at=best.ld_at, ld=best.ld.astype(np.float32), note=_note(fitted),
+        lead=best.lead, r_lead=r_lead, ld_at=best.ld_at, ld=best.ld.astype(np.float32),
+        beside=fitted[0].beside if len(fitted) == 1 else float("nan"), note=_note(fitted),
     )  # fmt: skip
 
 
