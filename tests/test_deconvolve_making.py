@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,8 +7,15 @@ import pytest
 pytest.importorskip("torch")
 
 from finemap_windows import reader, trait, window
+from haplolens.deconvolve import making
+from haplolens.deconvolve.features import READS
 from haplolens.deconvolve.inference import Deconvolver
 from haplolens.deconvolve.making import adapt_deconvolver, train_deconvolver
+from haplolens.deconvolve.network import Deconvolver as Network
+from haplolens.deconvolve.pool import read_examples, write_examples
+from haplolens.deconvolve.problems import draw_problems
+from haplolens.deconvolve.training import Recipe, load_network, save_network
+from haplolens.deconvolve.worlds import draw_world
 from haplolens.errors import InputError, OutputError
 from haplolens.finemap.posterior import fit_variants
 from haplolens.finemap.priors import NOTHING_LEARNED
@@ -48,6 +56,35 @@ def test_train__from_genealogies_alone(tmp_path):
     assert json.loads((tmp_path / "made" / "network.json").read_text())["sha256"].keys() == {
         "weights.safetensors", "network.onnx",
     }  # fmt: skip
+
+
+def test_train__goes_on_from_weights(tmp_path, monkeypatch):
+    import torch
+
+    def few_regions(out, *_):
+        rng = np.random.default_rng(4)
+        world = replace(
+            draw_world(rng), n=500, panel=0, hidden=0.0, quiet=False, beyond=0.0, count=np.eye(7)[1]
+        )
+        examples = read_examples(world, draw_problems(world, [], np.full(12, 19), 2, rng), rng)
+        (out / "pool").mkdir(parents=True)
+        write_examples(examples, out / "pool" / "shard.npz")
+        return {name: [out / "pool" / "shard.npz"] for name in ("train", "test")}
+
+    monkeypatch.setattr(making, "_pools", few_regions)
+    torch.manual_seed(3)
+    base = Network(width=16, depth=1, reads=[36, 9, 16])
+    torch.nn.init.normal_(base.mode[2].weight, std=0.1)
+    save_network(base, tmp_path / "base", {})
+    about = train_deconvolver(tmp_path / "on", base=tmp_path / "base", passes=1.0, threads=1)
+    assert about["options"]["reads"] == list(READS)
+    assert about["options"]["width"] == 16
+    assert about["base"][:16] in (tmp_path / "on" / "card.md").read_text()
+    assert about["recipe"]["learning_rate"] < Recipe().learning_rate
+    moved = load_network(tmp_path / "on").state_dict()["mode.2.weight"] - base.state_dict()["mode.2.weight"]
+    assert 0.0 < moved.abs().max() < 0.05
+    with pytest.raises(InputError, match=r"has no `weights\.safetensors`"):
+        train_deconvolver(tmp_path / "not", base=tmp_path / "nowhere")
 
 
 def test_train__says_which_genotypes_are_missing(tmp_path):

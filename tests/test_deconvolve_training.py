@@ -7,9 +7,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from haplolens.deconvolve.export import PARITY, export_onnx  # noqa: E402
+from haplolens.deconvolve.features import READS  # noqa: E402
 from haplolens.deconvolve.inference import Deconvolver as OnnxDeconvolver  # noqa: E402
 from haplolens.deconvolve.loss import log_loss, mode_loss, set_loss  # noqa: E402
-from haplolens.deconvolve.network import Batch, Deconvolver  # noqa: E402
+from haplolens.deconvolve.network import Batch, Deconvolver, grown  # noqa: E402
 from haplolens.deconvolve.pool import (  # noqa: E402
     draw_examples,
     make_pool,
@@ -87,6 +88,17 @@ def test_network__reads_the_first_numbers_alone(pool):
     for a, b in zip(before, _answer(network, batch), strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(_answer(_random_network(), batch)[0], before[0])
+
+
+def test_grown__answers_as_before_until_it_is_trained(pool):
+    network = _random_network(reads=(36, 9, 16))
+    wider = grown(network).eval()
+    assert wider.options == network.options | {"reads": list(READS)}
+    batch = stack(pool[:3])
+    for a, b in zip(_answer(network, batch), _answer(wider, batch), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    loss_of(wider, to_tensors(batch)).sum().backward()
+    assert wider.read.weight.grad[:, 36:38].abs().max() > 0.0
 
 
 def test_network__a_claim_reads_variant_slot_and_both_side_by_side():

@@ -36,6 +36,9 @@ def train_verb(
     ] = None,
     examples: Examples = 90_000,
     passes: Passes = 6.0,
+    base: Annotated[
+        Path | None, typer.Option("--base", help="Folder of weights to go on from, instead of chance.")
+    ] = None,
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Also train it without each of its parts, for the card.")
     ] = False,
@@ -51,7 +54,7 @@ def train_verb(
 
     about = train_deconvolver(
         out, data=data, genotypes=genotypes or [], n_examples=examples, passes=passes,
-        ablation=ablation, threads=threads or available_threads(), seed=seed, force=force,
+        base=base, ablation=ablation, threads=threads or available_threads(), seed=seed, force=force,
         reporter=reporter_for(as_json),
     )  # fmt: skip
     _tell(about, out, as_json)

@@ -62,6 +62,7 @@ def card(about: dict, judged: Sequence[Scores], bins: Sequence[Bin]) -> str:
         "",
         f"Trained on {recipe['n_examples']:,} simulated regions, {recipe['passes']:g} passes, AdamW "
         f"{recipe['learning_rate']:g}, seed {recipe['seed']}. ONNX and torch agree within {about['onnx_parity']:.0e}.",
+        *([f"It went on from weights of SHA-256 {about['base'][:16]}…"] if "base" in about else []),
         "",
         "| genotypes | regions |",
         "|---|---|",

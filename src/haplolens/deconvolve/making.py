@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from haplolens.deconvolve.card import Scores, card, scores_of
 from haplolens.deconvolve.familiar import describe, familiar_of
 from haplolens.deconvolve.features import BEFORE_BESIDE
 from haplolens.deconvolve.pool import Stored, make_pool, read_pool
-from haplolens.errors import MissingPeerError, OutputError
+from haplolens.errors import InputError, MissingPeerError, OutputError
 from haplolens.io.genotypes import read_genotypes
 from haplolens.progress import Reporter
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from haplolens.deconvolve.network import Deconvolver
 
 Judged = tuple[list[Scores], list[Bin]]
+GOING_ON = 0.4
+"""Share of the usual learning rate for weights that are not new."""
 POOL_CODE = (
     "features.py",
     "pool.py",
@@ -47,6 +49,7 @@ def train_deconvolver(
     n_examples: int = 90_000,
     passes: float = 6.0,
     network: dict | None = None,
+    base: Path | None = None,
     ablation: bool = False,
     threads: int = 2,
     seed: int = 0,
@@ -72,6 +75,9 @@ def train_deconvolver(
         Times they go by.
     network
         Options of `network.Deconvolver`.
+    base
+        Folder of weights to go on from, instead of chance, at `GOING_ON` of the learning rate; the network then is as
+        they are, but reads all there is to read today.
     ablation
         Also train it without each of its parts, shortly, for the card (`ablation.ablate`).
     threads
@@ -92,19 +98,23 @@ def train_deconvolver(
         If torch is not installed.
     OutputError
         If the folder already has weights.
+    InputError
+        If there is nothing to go on from.
     """
     torch = _torch()
-    from haplolens.deconvolve.network import Deconvolver
-    from haplolens.deconvolve.training import Recipe, train_network
+    from haplolens.deconvolve.network import Deconvolver, grown
+    from haplolens.deconvolve.training import Recipe, load_network, train_network
 
     reporter = reporter or Reporter()
     _make_room(out, force)
     started = time.monotonic()
     recipe = Recipe(passes=passes, seed=seed)
+    if base is not None:
+        recipe = replace(recipe, learning_rate=GOING_ON * recipe.learning_rate)
     made = _pools(out, n_examples, data, genotypes, threads, seed, reporter)
     examples = read_pool(made["train"])
     torch.manual_seed(seed)
-    net = Deconvolver(**(network or {}))
+    net = Deconvolver(**(network or {})) if base is None else grown(load_network(_weights(base)))
     on_gpu = torch.cuda.is_available()
     with reporter.step("training", 1000) as done:
         net = train_network(
@@ -117,6 +127,8 @@ def train_deconvolver(
         "minutes": round((time.monotonic() - started) / 60, 1),
         "familiar": familiar_of(_described(examples)),
     }
+    if base is not None:
+        about["base"] = hashlib.sha256((base / "weights.safetensors").read_bytes()).hexdigest()
     test = read_pool(made["test"])
     judged = _finish(out, net, test, about)
     if ablation:
@@ -171,7 +183,7 @@ def adapt_deconvolver(
     reporter = reporter or Reporter()
     _make_room(out, force)
     with as_file(files("haplolens.deconvolve") / "weights") as shipped:
-        net = load_network(base or shipped)
+        net = load_network(_weights(base or shipped))
         known = json.loads(((base or shipped) / "network.json").read_text())["familiar"]
     made = _pools(
         out, n_examples, None, genotypes, threads, seed, reporter, n_samples or _n_samples(genotypes),
@@ -193,6 +205,14 @@ def adapt_deconvolver(
     }  # fmt: skip
     _finish(out, net, test, about)
     return _made(out)
+
+
+def _weights(folder: Path) -> Path:
+    """The folder, if there are weights in it to go on from."""
+    for name in ("weights.safetensors", "network.json"):
+        if not (folder / name).is_file():
+            raise InputError(f"`{folder}` has no `{name}`; name a folder that `haplolens deconvolve` wrote")
+    return folder
 
 
 def _make_room(out: Path, force: bool) -> None:

@@ -145,6 +145,28 @@ class Deconvolver(nn.Module):
         return claim + match
 
 
+def grown(network: Deconvolver) -> Deconvolver:
+    """The same network, which reads all there is to read today; what it did not read before counts for nothing yet."""
+    wider = Deconvolver(**network.options | {"reads": list(READS)})
+    width = network.options["width"]
+    of_variant, of_slot, of_context = zip(network.reads, READS, strict=True)
+    read_by = {
+        "read": [of_variant, of_context],
+        "slot_state": [(width, width), of_slot],
+        "claim.0": [(2 * width, 2 * width), of_slot],
+    }
+    held = network.state_dict()
+    for name, parts in read_by.items():
+        before, after = zip(*parts, strict=True)
+        pieces = held[f"{name}.weight"].split(before, dim=1)
+        held[f"{name}.weight"] = torch.cat(
+            [nn.functional.pad(one, (0, n - one.shape[1])) for one, n in zip(pieces, after, strict=True)],
+            dim=1,
+        )
+    wider.load_state_dict(held)
+    return wider
+
+
 class _Neighbours(nn.Module):
     """Residual convolution along the chromosome; padding is zero on both sides."""
 
