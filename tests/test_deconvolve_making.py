@@ -76,7 +76,7 @@ def test_train__goes_on_from_weights(tmp_path, monkeypatch):
     base = Network(width=16, depth=1, reads=[36, 9, 16])
     torch.nn.init.normal_(base.mode[2].weight, std=0.1)
     save_network(base, tmp_path / "base", {})
-    about = train_deconvolver(tmp_path / "on", base=tmp_path / "base", passes=1.0, threads=1)
+    about = train_deconvolver(tmp_path / "on", base=tmp_path / "base", passes=8.0, threads=1)
     assert about["options"]["reads"] == list(READS)
     assert about["options"]["width"] == 16
     assert about["base"][:16] in (tmp_path / "on" / "card.md").read_text()

@@ -136,9 +136,8 @@ class Deconvolver(nn.Module):
         for a variant's is the same in all slots.
         """
         first, bend, last = self.claim
-        of_variant, of_slot, of_both = first.weight.split(
-            [state.shape[2], slot.shape[2], slots.shape[3]], dim=1
-        )
+        weight, width = first.weight, state.shape[2]
+        of_variant, of_slot, of_both = weight[:, :width], weight[:, width : 2 * width], weight[:, 2 * width :]
         each = (state @ of_variant.T)[:, None] + (slot @ of_slot.T)[:, :, None] + slots @ of_both.T
         claim = last(bend(each + first.bias)).squeeze(3)
         match = self.query(slot) @ self.key(state).transpose(1, 2) / state.shape[2] ** 0.5
