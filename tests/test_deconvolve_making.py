@@ -85,6 +85,9 @@ def test_train__goes_on_from_weights(tmp_path, monkeypatch):
     assert 0.0 < moved.abs().max() < 0.05
     with pytest.raises(InputError, match=r"has no `weights\.safetensors`"):
         train_deconvolver(tmp_path / "not", base=tmp_path / "nowhere")
+    assert not (tmp_path / "not").exists()  # found out before regions are made
+    again = train_deconvolver(tmp_path / "on", base=tmp_path / "on", passes=1.0, threads=1, force=True)
+    assert again["base"] == about["sha256"]["weights.safetensors"]
 
 
 def test_train__says_which_genotypes_are_missing(tmp_path):

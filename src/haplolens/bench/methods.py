@@ -21,7 +21,14 @@ from haplolens.bench.windows import Window
 from haplolens.errors import InputError
 from haplolens.finemap.credible import MIN_PURITY, TEMPER, credible_sets, smallest_set
 from haplolens.finemap.pair_effects import fit_pair_effects
-from haplolens.finemap.posterior import EXPECTED_CAUSES, Refine, VariantPosterior, fit_variants, signal_beside
+from haplolens.finemap.posterior import (
+    EXPECTED_CAUSES,
+    Refine,
+    RegionTrait,
+    VariantPosterior,
+    fit_variants,
+    signal_beside,
+)
 from haplolens.finemap.priors import FLAT, NOTHING_LEARNED, Learned
 from haplolens.finemap.region_data import RegionData
 
@@ -244,12 +251,19 @@ def _learned(task: Task) -> Answers:
             answers["susie_encodings_learned"].append(_timed(one, fitted))
         if refine is not None:
             started = time.perf_counter()
-            read = replace(data.trait, neighbours=evidence.neighbours(trait))
-            refined = refine(data.columns, read, found, task.learned, task.expected_causes)
+            known = _with_neighbours(data.trait, evidence, trait)
+            refined = refine(data.columns, known, found, task.learned, task.expected_causes)
             spent = fitted + time.perf_counter() - started
             one = _posterior(refined.posterior, data, trait, temper=TEMPER, fallback=bool(refined.fallback))
             answers["deconvolver"].append(_timed(one, spent))
     return answers
+
+
+def _with_neighbours(region: RegionTrait, evidence: Evidence, trait: PlantedTrait) -> RegionTrait:
+    """With what lies beside the window, if the network that ships reads it, as in a run."""
+    if not getattr(shipped_deconvolver(), "reads_beside", False):
+        return region
+    return replace(region, neighbours=evidence.neighbours(trait))
 
 
 def _posterior(
@@ -354,7 +368,7 @@ def teach(task: Task) -> Taught:
     fits, beside = [], []
     for trait in task.traits:
         data = evidence.read(trait)
-        beside.append(signal_beside(data.columns, replace(data.trait, neighbours=evidence.neighbours(trait))))
+        beside.append(signal_beside(data.columns, _with_neighbours(data.trait, evidence, trait)))
         fits.append(
             fit_variants(
                 data.columns, data.trait, task.learned.encoding_prior, expected_causes=task.expected_causes

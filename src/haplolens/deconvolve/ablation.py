@@ -43,6 +43,7 @@ def ablate(
     examples: Sequence[Stored],
     test: Sequence[Stored],
     *,
+    options: dict | None = None,
     threads: int = 1,
     seed: int = 0,
     reporter: Reporter | None = None,
@@ -53,13 +54,15 @@ def ablate(
     ----------
     examples, test
         To train on, and to judge by.
+    options
+        Of the network whose parts are left out; the usual one by default.
     threads, seed
         Worker processes, and the seed of the weights and the order.
     """
     made = []
-    for name, options in PARTS.items():
+    for name, without in PARTS.items():
         torch.manual_seed(seed)
-        network = Deconvolver(**options)
+        network = Deconvolver(**(options or {}) | without)
         with (reporter or Reporter()).step(f"ablation: {name}", 1000) as done:
             recipe = Recipe(passes=PASSES, seed=seed)
             train_network(network, examples[::SHARE], recipe, workers=threads, progress=done)

@@ -26,6 +26,7 @@ from haplolens.progress import Reporter
 
 if TYPE_CHECKING:
     from haplolens.deconvolve.network import Deconvolver
+    from haplolens.deconvolve.training import Recipe
 
 Judged = tuple[list[Scores], list[Bin]]
 GOING_ON = 0.4
@@ -106,35 +107,34 @@ def train_deconvolver(
     from haplolens.deconvolve.training import Recipe, load_network, train_network
 
     reporter = reporter or Reporter()
+    recipe, about = Recipe(passes=passes, seed=seed), {}
+    torch.manual_seed(seed)
+    net = Deconvolver(**(network or {}))
+    if base is not None:  # read before room is made: it may be made there
+        net, about["base"] = grown(load_network(_weights(base))), _sha256(base / "weights.safetensors")
+        recipe = replace(recipe, learning_rate=GOING_ON * recipe.learning_rate)
     _make_room(out, force)
     started = time.monotonic()
-    recipe = Recipe(passes=passes, seed=seed)
-    if base is not None:
-        recipe = replace(recipe, learning_rate=GOING_ON * recipe.learning_rate)
     made = _pools(out, n_examples, data, genotypes, threads, seed, reporter)
     examples = read_pool(made["train"])
-    torch.manual_seed(seed)
-    net = Deconvolver(**(network or {})) if base is None else grown(load_network(_weights(base)))
     on_gpu = torch.cuda.is_available()
     with reporter.step("training", 1000) as done:
         net = train_network(
             net.to("cuda") if on_gpu else net, examples, recipe, workers=1 if on_gpu else threads,
-            checkpoint=out / "pool" / "state.safetensors", progress=done,
+            checkpoint=out / "pool" / _checkpoint(recipe, net, about), progress=done,
         ).to("cpu")  # fmt: skip
-    about = {
+    about |= {
         "recipe": asdict(recipe) | {"n_examples": len(examples), "seed": seed},
         "sources": _counts(examples),
         "minutes": round((time.monotonic() - started) / 60, 1),
         "familiar": familiar_of(_described(examples)),
     }
-    if base is not None:
-        about["base"] = hashlib.sha256((base / "weights.safetensors").read_bytes()).hexdigest()
     test = read_pool(made["test"])
     judged = _finish(out, net, test, about)
     if ablation:
         from haplolens.deconvolve.ablation import SHARE, ablate
 
-        parts = ablate(examples, test, threads=threads, seed=seed, reporter=reporter)
+        parts = ablate(examples, test, options=net.options, threads=threads, seed=seed, reporter=reporter)
         about["ablation_share"] = SHARE
         about["ablation"] = [asdict(one) for one in parts]
         _describe(out, about, judged)
@@ -181,10 +181,10 @@ def adapt_deconvolver(
     from haplolens.deconvolve.training import Recipe, answers, load_network, train_network
 
     reporter = reporter or Reporter()
-    _make_room(out, force)
     with as_file(files("haplolens.deconvolve") / "weights") as shipped:
         net = load_network(_weights(base or shipped))
         known = json.loads(((base or shipped) / "network.json").read_text())["familiar"]
+    _make_room(out, force)
     made = _pools(
         out, n_examples, None, genotypes, threads, seed, reporter, n_samples or _n_samples(genotypes),
         beside=net.reads[2] > BEFORE_BESIDE[2],
@@ -213,6 +213,16 @@ def _weights(folder: Path) -> Path:
         if not (folder / name).is_file():
             raise InputError(f"`{folder}` has no `{name}`; name a folder that `haplolens deconvolve` wrote")
     return folder
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _checkpoint(recipe: Recipe, net: Deconvolver, about: dict) -> str:
+    """Name of the state of this very training: another recipe, network or base does not go on from it."""
+    same = json.dumps([asdict(recipe), net.options, about.get("base")])
+    return f"state-{hashlib.sha256(same.encode()).hexdigest()[:12]}.safetensors"
 
 
 def _make_room(out: Path, force: bool) -> None:
@@ -293,10 +303,7 @@ def _finish(out: Path, net: Deconvolver, test: list[Stored], about: dict) -> Jud
     save_network(net, out, {})
     os.replace(out / "network.onnx.part", out / "network.onnx")
     about["options"] = net.options
-    about["sha256"] = {
-        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
-        for name in ("weights.safetensors", "network.onnx")
-    }
+    about["sha256"] = {name: _sha256(out / name) for name in ("weights.safetensors", "network.onnx")}
     _describe(out, about, judged)
     return judged
 

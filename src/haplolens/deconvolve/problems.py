@@ -170,9 +170,8 @@ class _Window:
         if root is not None:
             self.rows = self.rows - self.rows.mean(axis=2, keepdims=True)
         self.dosage = self.rows[0] + 2 * self.rows[1]
-        if (
-            world.beyond
-        ):  # a neighbour that a typed variant stands for would be told as no cause, and look like one
+        # a neighbour that a typed variant stands for would be told as no cause, and look like one
+        if world.beyond:
             self.outside = self.outside[~self._stands_for(self.outside).any(axis=1)]
         self.counts = (
             np.stack([(self.raw[0] + self.raw[1] < 0.5), self.raw[0] > 0.5, self.raw[1] > 0.5]).sum(axis=2).T

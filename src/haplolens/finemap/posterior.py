@@ -108,7 +108,10 @@ class Refined:
 
 
 class Refine(Protocol):
-    """Goes over the posterior of a region (`deconvolve.inference.Deconvolver`); fine-mapping is handed one."""
+    """Goes over the posterior of a region (`deconvolve.inference.Deconvolver`); fine-mapping is handed one.
+
+    One with a true ``reads_beside`` is given a trait with its ``neighbours``, where they are known.
+    """
 
     def __call__(
         self,
@@ -132,8 +135,10 @@ def signal_beside(columns: EncodedColumns, trait: RegionTrait) -> float:
 
     NaN where nobody knows the neighbours, or there is no signal on either side.
     """
+    if trait.neighbours is None:
+        return float("nan")
     inside = strongest_z2(columns, trait)
-    if trait.neighbours is None or max(inside, trait.neighbours.strongest) < SIGNAL:
+    if max(inside, trait.neighbours.strongest) < SIGNAL:
         return float("nan")
     return float(np.log1p(trait.neighbours.strongest) - np.log1p(inside))
 

@@ -114,6 +114,7 @@ def _company(counts: np.ndarray) -> np.ndarray:
 
 
 def _beside(told: np.ndarray) -> float:
+    """Mean of what regions (R,) tell of the signal beside them, pulled towards as much as inside; NaN is left out."""
     known = told[np.isfinite(told)]
     return float(known.sum() / (len(known) + PSEUDO_REGIONS))
 
