@@ -101,6 +101,20 @@ def test_grown__answers_as_before_until_it_is_trained(pool):
     assert wider.read.weight.grad[:, 36:38].abs().max() > 0.0
 
 
+@pytest.mark.parametrize(
+    ("depth", "stay"), [(1, [0]), (2, [0, 3]), (3, [0, 1, 3]), (4, [0, 1, 2, 3]), (9, [0, 1, 2, 3])]
+)
+def test_grown__with_fewer_blocks_is_it_without_the_others(pool, depth, stay):
+    network = _random_network(depth=4)
+    fewer = grown(network, depth).eval()
+    assert fewer.options["depth"] == len(stay)
+    before = _answer(network, stack(pool[:3]))
+    network.blocks = torch.nn.ModuleList(network.blocks[k] for k in stay)
+    without, seen = (_answer(one, stack(pool[:3])) for one in (network, fewer))
+    np.testing.assert_allclose(seen[0], without[0], atol=1e-5)
+    assert np.allclose(seen[0], before[0], atol=1e-5) == (len(stay) == 4)
+
+
 def test_network__a_claim_reads_variant_slot_and_both_side_by_side():
     network = _random_network()
     rng = np.random.default_rng(2)

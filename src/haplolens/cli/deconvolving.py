@@ -39,6 +39,12 @@ def train_verb(
     base: Annotated[
         Path | None, typer.Option("--base", help="Folder of weights to go on from, instead of chance.")
     ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(
+            "--depth", min=1, help="Attention blocks; of a base with more, evenly spread ones stay."
+        ),
+    ] = None,
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Also train it without each of its parts, for the card.")
     ] = False,
@@ -54,7 +60,8 @@ def train_verb(
 
     about = train_deconvolver(
         out, data=data, genotypes=genotypes or [], n_examples=examples, passes=passes,
-        base=base, ablation=ablation, threads=threads or available_threads(), seed=seed, force=force,
+        network={"depth": depth} if depth else None, base=base, ablation=ablation,
+        threads=threads or available_threads(), seed=seed, force=force,
         reporter=reporter_for(as_json),
     )  # fmt: skip
     _tell(about, out, as_json)

@@ -144,9 +144,15 @@ class Deconvolver(nn.Module):
         return claim + match
 
 
-def grown(network: Deconvolver) -> Deconvolver:
-    """The same network, which reads all there is to read today; what it did not read before counts for nothing yet."""
-    wider = Deconvolver(**network.options | {"reads": list(READS)})
+def grown(network: Deconvolver, depth: int | None = None) -> Deconvolver:
+    """The same network, which reads all there is to read today; what it did not read before counts for nothing yet.
+
+    Where it is to have fewer blocks, ``depth``, evenly spread ones stay: each adds to what it is given, so that little
+    is lost before they learn to do without the others.
+    """
+    has = network.options["depth"]
+    depth = min(depth or has, has)
+    wider = Deconvolver(**network.options | {"reads": list(READS), "depth": depth})
     width = network.options["width"]
     of_variant, of_slot, of_context = zip(network.reads, READS, strict=True)
     read_by = {
@@ -154,7 +160,9 @@ def grown(network: Deconvolver) -> Deconvolver:
         "slot_state": [(width, width), of_slot],
         "claim.0": [(2 * width, 2 * width), of_slot],
     }
-    held = network.state_dict()
+    blocks = nn.ModuleList(network.blocks[k * (has - 1) // max(depth - 1, 1)] for k in range(depth))
+    held = {name: part for name, part in network.state_dict().items() if not name.startswith("blocks.")}
+    held |= blocks.state_dict(prefix="blocks.")
     for name, parts in read_by.items():
         before, after = zip(*parts, strict=True)
         pieces = held[f"{name}.weight"].split(before, dim=1)

@@ -40,6 +40,9 @@ SLACK = 4.0
 """Nats by which the best pair may say less than the best column for a fit to start from it."""
 HELD = 0.05
 """Share of a variant in an effect from which the effect leads there."""
+SPARE = 4
+"""Effects that a place to start from has beside those that say something in the best answer. The others say nothing,
+and may be most of the work."""
 LOOSE = 0.1
 """Tolerance of a fit that is only a place to start from."""
 
@@ -88,30 +91,33 @@ def fit_all_optima(
         The LD is the study's own. Pairs ask everything of it: with that of a panel no fit starts from them.
     """
 
-    def fit(weights: np.ndarray, start: SusieFit | None = None, tol: float = 1e-3) -> SusieFit:
+    def fit(weights: np.ndarray, most: int, start: SusieFit | None = None, tol: float = 1e-3) -> SusieFit:
         return fit_effects(
             gram, xty, yty, n,
-            prior=weights, n_effects=n_effects, residual_variance=residual_variance, start=start, tol=tol, quick=True,
+            prior=weights, n_effects=most, residual_variance=residual_variance, start=start, tol=tol, quick=True,
         )  # fmt: skip
 
     def elsewhere(best: SusieFit) -> Iterator[SusieFit]:
         for effect in _telling(best):
             allowed = _without(best.alpha[effect], prior, n_variants)
             if allowed is not None:
-                forced = fit(allowed, tol=LOOSE)
+                forced = fit(allowed, few(best), tol=LOOSE)
                 if forced.elbo[-1] >= best.elbo[-1] - HOPELESS:
                     yield forced
+
+    def few(best: SusieFit) -> int:
+        return min(n_effects, len(_telling(best)) + SPARE)
 
     def known(other: SusieFit) -> bool:
         return any(_same(other, answer, n_variants) for answer in answers)
 
-    best = fit(prior)
+    best = fit(prior, n_effects)
     answers = [best]
     pairs = _Pairs(gram, xty, prior, n_variants)
     for _ in range(ROUNDS):
         for start in chain(elsewhere(best), pairs.starts(best) if own_ld else ()):
-            other = fit(prior, start=start, tol=LOOSE)
-            if not known(other) and not known(other := fit(prior, start=other)):
+            other = fit(prior, few(best), start, LOOSE)
+            if not known(other) and not known(other := fit(prior, n_effects, other)):
                 answers.append(other)
         better = max(answers, key=lambda answer: answer.elbo[-1])
         if better is best:
@@ -157,11 +163,12 @@ def _with_pair(
     fit: SusieFit, telling: np.ndarray, out: tuple[int, ...], pair: Pair, error: float
 ) -> SusieFit:
     """A fit with a pair in the place of some effects; ``error`` is the standard error of a column's effect."""
-    parts = {name: getattr(fit, name).copy() for name in ("alpha", "mu", "mu2", "prior_variance")}
-    free = [*out, *np.setdiff1d(np.arange(len(fit.alpha)), telling)]
-    for part in parts.values():
-        part[free] = 0.0
-    two = free[:2]
+    stays = np.setdiff1d(telling, out)
+    parts = {
+        name: np.concatenate([getattr(fit, name)[stays], np.zeros_like(getattr(fit, name)[:2])])
+        for name in ("alpha", "mu", "mu2", "prior_variance")
+    }
+    two = [len(stays), len(stays) + 1]
     parts["alpha"][two, pair.columns] = 1.0
     parts["mu"][two, pair.columns] = pair.mean * error
     parts["mu2"][two, pair.columns] = (pair.mean**2 + 1.0) * error**2
