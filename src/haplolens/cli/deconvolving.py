@@ -41,9 +41,7 @@ def train_verb(
     ] = None,
     depth: Annotated[
         int | None,
-        typer.Option(
-            "--depth", min=1, help="Attention blocks; of a base with more, evenly spread ones stay."
-        ),
+        typer.Option("--depth", min=1, help="Attention blocks; of those of --base evenly spread ones stay."),
     ] = None,
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Also train it without each of its parts, for the card.")

@@ -78,7 +78,7 @@ def train_deconvolver(
         Options of `network.Deconvolver`.
     base
         Folder of weights to go on from, instead of chance, at `GOING_ON` of the learning rate; the network then is as
-        they are, but reads all there is to read today, and has no more blocks than ``network`` asks for.
+        they are, but reads all there is to read today; of its blocks as many stay as ``network`` asks for in ``depth``.
     ablation
         Also train it without each of its parts, shortly, for the card (`ablation.ablate`).
     threads
@@ -100,7 +100,7 @@ def train_deconvolver(
     OutputError
         If the folder already has weights.
     InputError
-        If there is nothing to go on from.
+        If there is nothing to go on from, or it has fewer blocks than are asked for.
     """
     torch = _torch()
     from haplolens.deconvolve.network import Deconvolver, grown
@@ -111,10 +111,8 @@ def train_deconvolver(
     torch.manual_seed(seed)
     net = Deconvolver(**(network or {}))
     if base is not None:  # read before room is made: it may be made there
-        net, about["base"] = (
-            grown(load_network(_weights(base)), (network or {}).get("depth")),
-            _sha256(base / "weights.safetensors"),
-        )
+        net = grown(load_network(_weights(base)), (network or {}).get("depth"))
+        about["base"] = _sha256(base / "weights.safetensors")
         recipe = replace(recipe, learning_rate=GOING_ON * recipe.learning_rate)
     _make_room(out, force)
     started = time.monotonic()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from haplolens.deconvolve.features import PAIR_FEATURES, READS
+from haplolens.errors import InputError
 
 N_MODES = 5
 
@@ -149,9 +150,18 @@ def grown(network: Deconvolver, depth: int | None = None) -> Deconvolver:
 
     Where it is to have fewer blocks, ``depth``, evenly spread ones stay: each adds to what it is given, so that little
     is lost before they learn to do without the others.
+
+    Raises
+    ------
+    InputError
+        If it is to have more blocks than it has.
     """
     has = network.options["depth"]
-    depth = min(depth or has, has)
+    depth = depth or has
+    if depth > has:
+        raise InputError(
+            f"the weights to go on from have {has} attention blocks, not {depth}; ask for {has} or fewer"
+        )
     wider = Deconvolver(**network.options | {"reads": list(READS), "depth": depth})
     width = network.options["width"]
     of_variant, of_slot, of_context = zip(network.reads, READS, strict=True)

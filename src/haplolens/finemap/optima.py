@@ -162,7 +162,10 @@ class _Pairs:
 def _with_pair(
     fit: SusieFit, telling: np.ndarray, out: tuple[int, ...], pair: Pair, error: float
 ) -> SusieFit:
-    """A fit with a pair in the place of some effects; ``error`` is the standard error of a column's effect."""
+    """Where to start with a pair in the place of some effects, ``out``, and of all that say nothing.
+
+    ``error`` is the standard error of a column's effect.
+    """
     stays = np.setdiff1d(telling, out)
     parts = {
         name: np.concatenate([getattr(fit, name)[stays], np.zeros_like(getattr(fit, name)[:2])])
