@@ -82,7 +82,7 @@ def _answer(columns, lbf, elbo):
     """A fit whose effects are single columns of 9."""
     k, alpha = len(columns), np.eye(9)[columns]
     return SusieFit(
-        alpha, alpha, alpha, np.ones(k), np.array(lbf, float), 1.0, np.array([elbo]), converged=True
+        alpha, alpha, alpha, np.ones(k), np.array(lbf, float), alpha, 1.0, np.array([elbo]), converged=True
     )
 
 

@@ -10,7 +10,8 @@ from scipy.stats import multivariate_normal
 
 from finemap_windows import trait, window
 from haplolens.finemap.credible import smallest_set
-from haplolens.finemap.susie import minimise, susie
+from haplolens.finemap.gram import DenseGram
+from haplolens.finemap.susie import fit_effects, minimise, susie
 
 GOLDEN = Path(__file__).parent / "golden" / "finemap_susier.npz"
 
@@ -108,6 +109,36 @@ def test_fit__a_trait_of_nothing_has_no_effects():
     fit = _fit(x, y)
     assert not fit.active.any()
     assert (fit.pip == 0).all()
+
+
+@pytest.mark.parametrize("h2", [0.05, 0.3, 0.49])
+def test_quick__is_the_same_answer(h2):
+    x, y, _ = _problem(n=400, v=17, n_causes=2, h2=h2, seed=4)
+    gram = DenseGram(x.T @ x, len(y) - 1.0)
+    slow, quick = (
+        fit_effects(gram, x.T @ y, float(y @ y), len(y), prior=np.ones(17), n_effects=4, tol=1e-9, quick=quick)
+        for quick in (False, True)
+    )
+    np.testing.assert_allclose(quick.alpha, slow.alpha, atol=2e-4)
+    np.testing.assert_allclose(quick.prior_variance, slow.prior_variance, rtol=1e-3, atol=1e-9)
+    np.testing.assert_allclose(quick.elbo[-1], slow.elbo[-1], atol=1e-5)
+
+
+def test_fit__goes_on_from_where_it_was():
+    x, y, _ = _problem(n=150, v=19, n_causes=2, seed=8)
+    gram = DenseGram(x.T @ x, len(y) - 1.0)
+
+    def fit(**options):
+        return fit_effects(gram, x.T @ y, float(y @ y), len(y), prior=np.ones(19), n_effects=3, **options)
+
+    whole = fit(tol=1e-10)
+    np.testing.assert_allclose(whole.fitted, (whole.alpha * whole.mu) @ gram.matrix, atol=1e-9)
+    parts = fit(max_rounds=1)
+    assert not parts.converged
+    parts = fit(start=parts, tol=1e-10)
+    np.testing.assert_allclose(parts.alpha, whole.alpha, atol=1e-4)
+    still = fit(start=whole, max_rounds=1)
+    np.testing.assert_allclose(still.alpha, whole.alpha, atol=1e-5)
 
 
 def test_fixed_residual_variance__stays():

@@ -43,8 +43,8 @@ HELD = 0.05
 SPARE = 4
 """Effects that a place to start from has beside those that say something in the best answer. The others say nothing,
 and may be most of the work."""
-LOOSE = 0.1
-"""Tolerance of a fit that is only a place to start from."""
+TOL, LOOSE = 1e-3, 0.1
+"""Tolerance of an answer, and of a fit that is only a place to start from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +91,13 @@ def fit_all_optima(
         The LD is the study's own. Pairs ask everything of it: with that of a panel no fit starts from them.
     """
 
-    def fit(weights: np.ndarray, most: int, start: SusieFit | None = None, tol: float = 1e-3) -> SusieFit:
+    def fit(
+        weights: np.ndarray, most: int, start: SusieFit | None = None, tol: float = TOL, rounds: int = 100
+    ) -> SusieFit:
         return fit_effects(
             gram, xty, yty, n,
-            prior=weights, n_effects=most, residual_variance=residual_variance, start=start, tol=tol, quick=True,
+            prior=weights, n_effects=most, residual_variance=residual_variance,
+            start=start, tol=tol, max_rounds=rounds, quick=True,
         )  # fmt: skip
 
     def elsewhere(best: SusieFit) -> Iterator[SusieFit]:
@@ -111,13 +114,21 @@ def fit_all_optima(
     def known(other: SusieFit) -> bool:
         return any(_same(other, answer, n_variants) for answer in answers)
 
+    def leads_on(start: SusieFit) -> SusieFit | None:
+        """A new answer from there; most places lead to a known one, and a round tells."""
+        other = fit(prior, few(best), start, LOOSE, rounds=1)
+        for most, tol in ((few(best), LOOSE), (n_effects, TOL)):
+            if known(other):
+                return None
+            other = fit(prior, most, other, tol)
+        return None if known(other) else other
+
     best = fit(prior, n_effects)
     answers = [best]
     pairs = _Pairs(gram, xty, prior, n_variants)
     for _ in range(ROUNDS):
         for start in chain(elsewhere(best), pairs.starts(best) if own_ld else ()):
-            other = fit(prior, few(best), start, LOOSE)
-            if not known(other) and not known(other := fit(prior, n_effects, other)):
+            if (other := leads_on(start)) is not None:
                 answers.append(other)
         better = max(answers, key=lambda answer: answer.elbo[-1])
         if better is best:
@@ -140,7 +151,7 @@ class _Pairs:
         if len(fit.alpha) < len(telling) + 2:
             return
         unit = math.sqrt(self.gram.scale * fit.sigma2)
-        held = {k: self.gram.multiply(fit.alpha[k] * fit.mu[k]) / unit for k in telling.tolist()}
+        held = {k: fit.fitted[k] / unit for k in telling.tolist()}
         left = self.xty / unit - sum(held.values(), np.zeros(len(self.xty)))
         if self.joint is None:
             self.joint = Joint.of(self.gram, self.n_variants, self.prior, (self.xty / unit) ** 2)
@@ -148,7 +159,7 @@ class _Pairs:
             scores = left + sum((held[k] for k in out), np.zeros(len(left)))
             pair = self.joint.likeliest(scores[self.joint.at])
             if pair is not None and pair.odds > -SLACK and not self._there(fit, telling, pair):
-                yield _with_pair(fit, telling, out, pair, unit / self.gram.scale)
+                yield self._with_pair(fit, np.setdiff1d(telling, out), pair, unit / self.gram.scale)
 
     def _there(self, fit: SusieFit, telling: np.ndarray, pair: Pair) -> bool:
         """Whether two effects lead to them already."""
@@ -158,25 +169,24 @@ class _Pairs:
         first, second = share.argmax(axis=0)
         return bool(first != second and share.max(axis=0).min() > HELD)
 
+    def _with_pair(self, fit: SusieFit, stays: np.ndarray, pair: Pair, error: float) -> SusieFit:
+        """Where to start with a pair beside the effects that stay, of all others there are none.
 
-def _with_pair(
-    fit: SusieFit, telling: np.ndarray, out: tuple[int, ...], pair: Pair, error: float
-) -> SusieFit:
-    """Where to start with a pair in the place of some effects, ``out``, and of all that say nothing.
-
-    ``error`` is the standard error of a column's effect.
-    """
-    stays = np.setdiff1d(telling, out)
-    parts = {
-        name: np.concatenate([getattr(fit, name)[stays], np.zeros_like(getattr(fit, name)[:2])])
-        for name in ("alpha", "mu", "mu2", "prior_variance")
-    }
-    two = [len(stays), len(stays) + 1]
-    parts["alpha"][two, pair.columns] = 1.0
-    parts["mu"][two, pair.columns] = pair.mean * error
-    parts["mu2"][two, pair.columns] = (pair.mean**2 + 1.0) * error**2
-    parts["prior_variance"][two] = USUAL_Z2 * error**2
-    return replace(fit, **parts)
+        ``error`` is the standard error of a column's effect.
+        """
+        names = ("alpha", "mu", "mu2", "prior_variance", "fitted")
+        parts = {
+            name: np.concatenate([getattr(fit, name)[stays], np.zeros_like(getattr(fit, name)[:2])])
+            for name in names
+        }
+        two = [len(stays), len(stays) + 1]
+        parts["alpha"][two, pair.columns] = 1.0
+        parts["mu"][two, pair.columns] = pair.mean * error
+        parts["mu2"][two, pair.columns] = (pair.mean**2 + 1.0) * error**2
+        parts["prior_variance"][two] = USUAL_Z2 * error**2
+        for row in two:
+            parts["fitted"][row] = self.gram.multiply(parts["alpha"][row] * parts["mu"][row])
+        return replace(fit, **parts)
 
 
 def _telling(fit: SusieFit) -> np.ndarray:

@@ -253,16 +253,21 @@ def _sums(
     shape = (k, n_variants, n_samples)
     fits = 4 * k * n_variants * n_samples <= ROW_BYTES
     gram, across = (_gram if fits else _gram_by_blocks)(reader.chunks(once=fits), rows_of, shape, others)
-    return gram, products.ravel(), moments, _of_copies(gram, across.reshape(k, n_variants, -1))
+    return gram, products.ravel(), moments, _of_copies(gram, across)
+
+
+def _copies(rows: np.ndarray) -> np.ndarray:
+    """(V, n) copies of ALT from (k, V, n): they stand alone, or P(het) and P(hom ALT) do."""
+    return rows[0] if len(rows) == 1 else rows[0] + 2 * rows[1]
 
 
 def _of_copies(gram: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """(V, B) correlations of copies of ALT with rows of norm 1, from products (k, V, B) of the indicators with them."""
-    weight = np.array([1.0, 2.0])[: len(across)]  # copies of ALT stand alone, or P(het) and P(hom ALT)
-    own = np.einsum("avbv->vab", gram.reshape(*across.shape[:2], *across.shape[:2])).astype(float)
+    """(V, B) correlations of copies of ALT with rows of norm 1, from their products (V, B)."""
+    k, v = len(gram) // len(across), len(across)
+    weight = np.array([1.0, 2.0])[:k]
+    own = np.einsum("avbv->vab", gram.reshape(k, v, k, v)).astype(float)
     norm = np.sqrt(np.maximum(weight @ own @ weight, 0.0))[:, None]
-    summed = np.einsum("a,avb->vb", weight, across)
-    return np.divide(summed, norm, out=np.zeros_like(summed), where=norm > 1e-4)
+    return np.divide(across, norm, out=np.zeros(across.shape), where=norm > 1e-4)
 
 
 def _gram(
@@ -271,13 +276,13 @@ def _gram(
     shape: tuple[int, int, int],
     others: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(kV, kV) float32, Gram matrix of the rows (k, V, n) of all chunks, which are all held; (kV, B), with others."""
+    """Gram matrix (kV, kV), float32, of the rows (k, V, n) of all chunks, all held; (V, B), copies with others."""
     k, n_variants, n_samples = shape
     held = np.empty(shape, np.float32)
     for at in chunks:
         held[:, at] = rows_of(at)
     rows = held.reshape(k * n_variants, n_samples)
-    return rows @ rows.T, rows @ others.T
+    return rows @ rows.T, _copies(held) @ others.T
 
 
 def _gram_by_blocks(
@@ -289,7 +294,7 @@ def _gram_by_blocks(
     """The same, holding at most `ROW_BYTES` of rows; those that do not fit are made again for every block."""
     k, n_variants, n_samples = shape
     gram = np.empty((k, n_variants, k, n_variants), np.float32)
-    across = np.empty((k, n_variants, len(others)), np.float32)
+    across = np.empty((n_variants, len(others)), np.float32)
     held: dict[int, np.ndarray] = {}
 
     def flat(at: slice) -> np.ndarray:
@@ -298,7 +303,7 @@ def _gram_by_blocks(
     for i, at in enumerate(chunks):
         left = held.pop(i) if i in held else flat(at)
         gram[:, at, :, at] = (left @ left.T).reshape(gram[:, at, :, at].shape)
-        across[:, at] = (left @ others.T).reshape(across[:, at].shape)
+        across[at] = _copies(left.reshape(k, -1, n_samples)) @ others.T
         for j, after in enumerate(chunks[i + 1 :], i + 1):
             right = held[j] if j in held else flat(after)
             if j not in held and sum(rows.nbytes for rows in held.values()) + right.nbytes <= ROW_BYTES:

@@ -46,6 +46,8 @@ class SusieFit:
         (L,), 0 for effects that the data do not ask for.
     lbf
         (L,), log Bayes factor of each effect against none.
+    fitted
+        (L, P), X'X times the posterior mean of each effect.
     sigma2
         Residual variance.
     elbo
@@ -59,6 +61,7 @@ class SusieFit:
     mu2: np.ndarray
     prior_variance: np.ndarray
     lbf: np.ndarray
+    fitted: np.ndarray
     sigma2: float
     elbo: np.ndarray
     converged: bool
@@ -168,7 +171,7 @@ def fit_effects(
         gain = elbo[-1] - elbo[-2]
     return SusieFit(
         state.alpha, state.mu, state.mu2, state.prior_variance, state.lbf,
-        state.sigma2, np.array(elbo[1:]), gain < tol,
+        state.fitted, state.sigma2, np.array(elbo[1:]), gain < tol,
     )  # fmt: skip
 
 
@@ -196,12 +199,8 @@ class _Effects:
         """The effects of an earlier fit."""
         n_same = min(self.n_effects, len(fit.alpha))
         for effect in np.flatnonzero(fit.active[:n_same]):
-            self.alpha[effect], self.mu[effect], self.mu2[effect] = (
-                fit.alpha[effect],
-                fit.mu[effect],
-                fit.mu2[effect],
-            )
-            self.fitted[effect] = self.gram.multiply(fit.alpha[effect] * fit.mu[effect])
+            for name in ("alpha", "mu", "mu2", "fitted"):
+                getattr(self, name)[effect] = getattr(fit, name)[effect]
         self.prior_variance[:n_same] = fit.prior_variance[:n_same]
         self.total = self.fitted.sum(axis=0)
         if keep_sigma2:
@@ -305,16 +304,20 @@ def _climb(below: np.ndarray, top: float, prior: np.ndarray, error: float, curre
     """The same by Newton's steps on the shrinkage, from where it was."""
     if top <= 1.0:
         return 0.0
-    below2 = below * below
+    least = below.astype(np.float32)  # to find the place; what is said of it is reckoned in float64
+    powers = np.stack([np.ones_like(least), least, least * least])
     most = 1.0 - 1e-9
     shrink = current / (current + error) if current > 0 else 1.0 - 1.0 / top
+    weight, chance = np.empty_like(least), prior.astype(np.float32)
     for _ in range(CLIMBS):
-        weight = prior * np.exp((0.5 * shrink) * below)
-        total = float(weight.sum())
-        lower = float(weight @ below) / total
+        np.multiply(least, np.float32(0.5 * shrink), out=weight)
+        np.exp(weight, out=weight)
+        weight *= chance
+        total, first, second = (powers @ weight).tolist()
+        lower = first / total
         mean = top + lower  # of z^2, were this effect there
         slope = 0.5 * (mean - 1.0 / (1.0 - shrink))
-        spread = float(weight @ below2) / total - lower**2
+        spread = second / total - lower**2
         bend = 0.25 * spread - 0.5 / (1.0 - shrink) ** 2
         trial = shrink - slope / bend if bend < 0 else 1.0 - 1.0 / max(mean, 1.0)
         if not 0.0 < trial < most:
