@@ -116,7 +116,9 @@ def test_quick__is_the_same_answer(h2):
     x, y, _ = _problem(n=400, v=17, n_causes=2, h2=h2, seed=4)
     gram = DenseGram(x.T @ x, len(y) - 1.0)
     slow, quick = (
-        fit_effects(gram, x.T @ y, float(y @ y), len(y), prior=np.ones(17), n_effects=4, tol=1e-9, quick=quick)
+        fit_effects(
+            gram, x.T @ y, float(y @ y), len(y), prior=np.ones(17), n_effects=4, tol=1e-9, quick=quick
+        )
         for quick in (False, True)
     )
     np.testing.assert_allclose(quick.alpha, slow.alpha, atol=2e-4)
