@@ -118,7 +118,7 @@ class Deconvolver(nn.Module):
         bias = ((there - 1.0) * 1e4)[:, None, None]  # (B, 1, 1, V)
         if self.bias is not None:
             seen = torch.cat([pairs, pairs.abs(), pairs * pairs], dim=1)  # (B, 6, V, V)
-            bias = bias + torch.einsum("hc,bcuv->bhuv", self.bias.weight, seen)
+            bias = bias + (self.bias.weight @ seen.flatten(2)).unflatten(2, pairs.shape[2:])
         for block in self.blocks:
             state = block(state, pairs, bias) * there[:, :, None]
         return self.norm(state)
