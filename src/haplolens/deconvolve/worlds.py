@@ -11,7 +11,7 @@ from haplolens.finemap.posterior import EXPECTED_CAUSES
 
 MAX_CAUSES = 6
 MIN_MAF = 0.01
-BEYOND_SHARE = 0.22
+BEYOND_SHARE = 0.12
 """Share of the worlds that are not like a genome, and where the variants beside a region are known, in which those
 act."""
 BESIDE_SHARE = 0.85
