@@ -126,6 +126,19 @@ def test_quick__is_the_same_answer(h2):
     np.testing.assert_allclose(quick.elbo[-1], slow.elbo[-1], atol=1e-5)
 
 
+def test_quick__a_strong_column_that_has_next_to_no_prior():
+    x, y, (cause,) = _problem(n=4000, v=13, h2=0.3, seed=6)
+    gram = DenseGram(x.T @ x, len(y) - 1.0)
+    prior = np.ones(13)
+    prior[cause] = 1e-70  # less than float32 knows
+    slow, quick = (
+        fit_effects(gram, x.T @ y, float(y @ y), len(y), prior=prior, n_effects=1, quick=quick)
+        for quick in (False, True)
+    )
+    assert slow.alpha[0, cause] > 0.99
+    np.testing.assert_allclose(quick.alpha, slow.alpha, atol=1e-6)
+
+
 def test_fit__goes_on_from_where_it_was():
     x, y, _ = _problem(n=150, v=19, n_causes=2, seed=8)
     gram = DenseGram(x.T @ x, len(y) - 1.0)

@@ -170,7 +170,7 @@ class _Pairs:
         return bool(first != second and share.max(axis=0).min() > HELD)
 
     def _with_pair(self, fit: SusieFit, stays: np.ndarray, pair: Pair, error: float) -> SusieFit:
-        """Where to start with a pair beside the effects that stay, of all others there are none.
+        """Where to start with a pair beside the effects that stay; there are no others.
 
         ``error`` is the standard error of a column's effect.
         """

@@ -256,9 +256,12 @@ def _sums(
     return gram, products.ravel(), moments, _of_copies(gram, across)
 
 
-def _copies(rows: np.ndarray) -> np.ndarray:
-    """(V, n) copies of ALT from (k, V, n): they stand alone, or P(het) and P(hom ALT) do."""
-    return rows[0] if len(rows) == 1 else rows[0] + 2 * rows[1]
+def _across(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(V, B) products of copies of ALT, from rows (k, V, n), with others (B, n)."""
+    if not len(others):  # nobody reads them: no copies are made
+        return np.empty((rows.shape[1], 0), np.float32)
+    copies = rows[0] if len(rows) == 1 else rows[0] + 2 * rows[1]  # alone, or P(het) and P(hom ALT)
+    return copies @ others.T
 
 
 def _of_copies(gram: np.ndarray, across: np.ndarray) -> np.ndarray:
@@ -279,10 +282,12 @@ def _gram(
     """Gram matrix (kV, kV), float32, of the rows (k, V, n) of all chunks, all held; (V, B), copies with others."""
     k, n_variants, n_samples = shape
     held = np.empty(shape, np.float32)
+    across = np.empty((n_variants, len(others)), np.float32)
     for at in chunks:
         held[:, at] = rows_of(at)
+        across[at] = _across(held[:, at], others)
     rows = held.reshape(k * n_variants, n_samples)
-    return rows @ rows.T, _copies(held) @ others.T
+    return rows @ rows.T, across
 
 
 def _gram_by_blocks(
@@ -303,7 +308,7 @@ def _gram_by_blocks(
     for i, at in enumerate(chunks):
         left = held.pop(i) if i in held else flat(at)
         gram[:, at, :, at] = (left @ left.T).reshape(gram[:, at, :, at].shape)
-        across[at] = _copies(left.reshape(k, -1, n_samples)) @ others.T
+        across[at] = _across(left.reshape(k, -1, n_samples), others)
         for j, after in enumerate(chunks[i + 1 :], i + 1):
             right = held[j] if j in held else flat(after)
             if j not in held and sum(rows.nbytes for rows in held.values()) + right.nbytes <= ROW_BYTES:

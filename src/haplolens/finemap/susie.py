@@ -29,6 +29,8 @@ LEAST_RESIDUAL = 1e-4
 """Share of the trait's variance that is never explained."""
 CLIMBS = 20
 """Most of Newton's steps to the best prior variance."""
+LEAST_WEIGHT = 1e-30
+"""What all columns weigh together at least, in float32, where even the one that scores highest has next to no prior."""
 GOLDEN = (3 - math.sqrt(5)) / 2
 
 
@@ -314,6 +316,7 @@ def _climb(below: np.ndarray, top: float, prior: np.ndarray, error: float, curre
         np.exp(weight, out=weight)
         weight *= chance
         total, first, second = (powers @ weight).tolist()
+        total = max(total, LEAST_WEIGHT)
         lower = first / total
         mean = top + lower  # of z^2, were this effect there
         slope = 0.5 * (mean - 1.0 / (1.0 - shrink))
