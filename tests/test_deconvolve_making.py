@@ -8,7 +8,6 @@ pytest.importorskip("torch")
 
 from finemap_windows import reader, trait, window
 from haplolens.deconvolve import making
-from haplolens.deconvolve.features import READS
 from haplolens.deconvolve.inference import Deconvolver
 from haplolens.deconvolve.making import adapt_deconvolver, train_deconvolver
 from haplolens.deconvolve.network import Deconvolver as Network
@@ -73,11 +72,10 @@ def test_train__goes_on_from_weights(tmp_path, monkeypatch):
 
     monkeypatch.setattr(making, "_pools", few_regions)
     torch.manual_seed(3)
-    base = Network(width=16, depth=1, reads=[36, 9, 16])
+    base = Network(width=16, depth=1)
     torch.nn.init.normal_(base.mode[2].weight, std=0.1)
     save_network(base, tmp_path / "base", {})
     about = train_deconvolver(tmp_path / "on", base=tmp_path / "base", passes=8.0, threads=1)
-    assert about["options"]["reads"] == list(READS)
     assert about["options"]["width"] == 16
     assert about["base"][:16] in (tmp_path / "on" / "card.md").read_text()
     assert about["recipe"]["learning_rate"] < Recipe().learning_rate

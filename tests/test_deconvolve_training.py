@@ -6,11 +6,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from haplolens.deconvolve import features  # noqa: E402
 from haplolens.deconvolve.export import PARITY, export_onnx  # noqa: E402
-from haplolens.deconvolve.features import READS  # noqa: E402
 from haplolens.deconvolve.inference import Deconvolver as OnnxDeconvolver  # noqa: E402
 from haplolens.deconvolve.loss import log_loss, mode_loss, set_loss  # noqa: E402
-from haplolens.deconvolve.network import Batch, Deconvolver, grown  # noqa: E402
+from haplolens.deconvolve.network import Batch, Deconvolver  # noqa: E402
 from haplolens.deconvolve.pool import (  # noqa: E402
     draw_examples,
     make_pool,
@@ -89,34 +89,6 @@ def test_network__reads_the_first_numbers_alone(pool):
     for a, b in zip(before, _answer(network, batch), strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(_answer(_random_network(), batch)[0], before[0])
-
-
-def test_grown__answers_as_before_until_it_is_trained(pool):
-    network = _random_network(reads=(36, 9, 16))
-    wider = grown(network).eval()
-    assert wider.options == network.options | {"reads": list(READS)}
-    batch = stack(pool[:3])
-    for a, b in zip(_answer(network, batch), _answer(wider, batch), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-    loss_of(wider, to_tensors(batch)).sum().backward()
-    assert wider.read.weight.grad[:, 36:38].abs().max() > 0.0
-
-
-@pytest.mark.parametrize(("depth", "stay"), [(1, [0]), (2, [0, 3]), (3, [0, 1, 3]), (4, [0, 1, 2, 3])])
-def test_grown__with_fewer_blocks_is_it_without_the_others(pool, depth, stay):
-    network = _random_network(depth=4)
-    fewer = grown(network, depth).eval()
-    assert fewer.options["depth"] == len(stay)
-    before = _answer(network, stack(pool[:3]))
-    network.blocks = torch.nn.ModuleList(network.blocks[k] for k in stay)
-    without, seen = (_answer(one, stack(pool[:3])) for one in (network, fewer))
-    np.testing.assert_allclose(seen[0], without[0], atol=1e-5)
-    assert np.allclose(seen[0], before[0], atol=1e-5) == (len(stay) == 4)
-
-
-def test_grown__cannot_have_more_blocks():
-    with pytest.raises(InputError, match="have 2 attention blocks, not 3"):
-        grown(_random_network(depth=2), 3)
 
 
 def test_network__a_claim_reads_variant_slot_and_both_side_by_side():
@@ -265,6 +237,18 @@ def test_export__answers_as_torch_does(pool, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), copy.parameters(), strict=True))
 
 
+def test_network__of_another_version_is_refused(monkeypatch):
+    from importlib.resources import as_file, files
+
+    monkeypatch.setattr(features, "READS", (42, 10, 29))
+    with as_file(files("haplolens.deconvolve") / "weights") as folder:
+        for load in (load_network, OnnxDeconvolver.load):
+            with pytest.raises(
+                InputError, match=r"reads \(41, 10, 27\) .* gives \(42, 10, 29\); make it anew"
+            ):
+                load(folder)
+
+
 def test_shipped_weights__are_those_of_the_shipped_onnx(pool):
     from importlib.resources import as_file, files
 
@@ -275,7 +259,6 @@ def test_shipped_weights__are_those_of_the_shipped_onnx(pool):
         batch = stack([example])
         ours = _answer(network, batch)
         fed = {name: batch[name] for name in Batch._fields}
-        fed |= {name: fed[name][..., :n_read] for name, n_read in shipped.reads.items()}
         theirs = shipped.session.run(None, fed)
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(np.exp(a.numpy()), np.exp(b), atol=PARITY)

@@ -122,8 +122,6 @@ def test_worlds__what_acts_beyond_the_edges_is_seen_or_not_there():
     assert all(world.beside for world in worlds if world.beyond)
     assert not any(world.beside for world in worlds if world.panel or world.additive_only)
     assert 0.05 < np.mean([world.beyond > 0 for world in worlds]) < 0.25
-    blind = [draw_world(rng, 500, beside=False) for _ in range(100)]
-    assert not any(world.beside or world.beyond for world in blind)
 
 
 def test_worlds__regions_of_quiet_worlds_that_are_looked_at_mostly_hold_a_cause():

@@ -39,10 +39,6 @@ def train_verb(
     base: Annotated[
         Path | None, typer.Option("--base", help="Folder of weights to go on from, instead of chance.")
     ] = None,
-    depth: Annotated[
-        int | None,
-        typer.Option("--depth", min=1, help="Attention blocks; of those of --base evenly spread ones stay."),
-    ] = None,
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Also train it without each of its parts, for the card.")
     ] = False,
@@ -58,7 +54,7 @@ def train_verb(
 
     about = train_deconvolver(
         out, data=data, genotypes=genotypes or [], n_examples=examples, passes=passes,
-        network={"depth": depth} if depth else None, base=base, ablation=ablation,
+        base=base, ablation=ablation,
         threads=threads or available_threads(), seed=seed, force=force,
         reporter=reporter_for(as_json),
     )  # fmt: skip

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from haplolens.deconvolve.features import BEFORE_BESIDE
+from haplolens.deconvolve.features import (
+    BESIDE_CONTEXT,
+    BESIDE_FEATURES,
+    CONTEXT_FEATURES,
+    SLOT_FEATURES,
+    VARIANT_FEATURES,
+)
 from haplolens.deconvolve.network import Deconvolver
 from haplolens.deconvolve.pool import Stored
 from haplolens.deconvolve.training import Recipe, answers, score, train_network
@@ -20,7 +26,9 @@ PARTS = {
     "one head": {"heads": 1},
     "one block": {"depth": 1},
     "four blocks": {"depth": 4},
-    "blind to what lies beside a region": {"reads": BEFORE_BESIDE},
+    "blind to what lies beside a region": {
+        "reads": (VARIANT_FEATURES - BESIDE_FEATURES, SLOT_FEATURES, CONTEXT_FEATURES - BESIDE_CONTEXT)
+    },
 }
 """Name -> options of `network.Deconvolver`."""
 SHARE = 11

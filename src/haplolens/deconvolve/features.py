@@ -6,10 +6,12 @@ makes the scores of both variants positive.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from haplolens.errors import InputError
 from haplolens.finemap.encodings import MIN_CARRIERS, TIE, UNRESOLVED, EncodedColumns
 from haplolens.finemap.pair_effects import PairEffects, carriers, fit_pair_effects
 from haplolens.finemap.posterior import RegionTrait, VariantPosterior, noise_left
@@ -29,23 +31,16 @@ LEAST_NONE = 1e-4
 """Chance that a slot of a pair holds no cause, at least: pairs are summed in single precision."""
 MOST_LEARNED = 60
 """More effects than this teach the prior no better, as far as the network is told."""
-BEFORE_PAIRS = (36, 9, 24)
-"""What a network reads that starts at single effects: of a variant, of it in a slot, of the region. New numbers come
-last, so that older networks work."""
-BEFORE_BESIDE = (BEFORE_PAIRS[0] + 2, BEFORE_PAIRS[1] + 1, BEFORE_PAIRS[2])
-"""The same of one that knows nothing of what lies beside a region."""
-BESIDE_FEATURES, BESIDE_CONTEXT = 3, 3
-"""Numbers on what lies beside a region: of each variant, and of the region."""
-VARIANT_FEATURES = BEFORE_BESIDE[0] + BESIDE_FEATURES
-SLOT_FEATURES = BEFORE_BESIDE[1]
-PAIR_FEATURES = 2
-CONTEXT_FEATURES = BEFORE_BESIDE[2] + BESIDE_CONTEXT
-READS = (VARIANT_FEATURES, SLOT_FEATURES, CONTEXT_FEATURES)
 MOST_COUNTED = 300
-"""As `MOST_LEARNED`, for networks that read more."""
+"""The same of a second measure, that tells large cohorts apart."""
+VARIANT_FEATURES, SLOT_FEATURES, PAIR_FEATURES, CONTEXT_FEATURES = 41, 10, 2, 27
+"""Numbers of a variant, of a variant in a slot, of a pair, of the region."""
+BESIDE_FEATURES, BESIDE_CONTEXT = 3, 3
+"""The last of a variant's and of the region's, on what lies beside the region."""
+READS = (VARIANT_FEATURES, SLOT_FEATURES, CONTEXT_FEATURES)
 MAF_AT, LD_SCORE_AT, SURPRISE_AT, REST_AT = 22, 24, 27, slice(4, 8)
 """Where `familiar.describe` finds frequencies, LD scores, misfit of score and LD, and scores left, in a variant's."""
-BESIDE_AT = BEFORE_BESIDE[2] + 1
+BESIDE_AT = CONTEXT_FEATURES - BESIDE_CONTEXT + 1
 """And in the context, the strongest signal beside the region."""
 SWAPPED = [0, 2, 1, 3]
 """Encodings of ALT, were REF the allele that is counted."""
@@ -91,13 +86,10 @@ def read_inputs(
     found: VariantPosterior,
     learned: Learned,
     expected_causes: float,
-    *,
-    pairs: bool = True,
 ) -> Inputs:
     """Numbers of a region; see `posterior.Refine` for the arguments.
 
-    Slots start at effects of up to two causes where the LD is the study's own, else, and without ``pairs``, at
-    SuSiE's single effects.
+    Slots start at effects of up to two causes where the LD is the study's own, else at SuSiE's single effects.
     """
     n_encodings, n_variants = columns.factor.shape
     gram, free = columns.gram, columns.factor > 0
@@ -115,7 +107,7 @@ def read_inputs(
     ld = _pairs(columns, best, sign, np.where(z[best, np.arange(n_variants)] < 0, -1.0, 1.0))
     effects, single = _single_effects(found)
     share, pip = single, found.pip
-    if pairs and trait.panel is None:
+    if trait.panel is None:
         paired = fit_pair_effects(columns, trait, found, learned, expected_causes)
         effects, single, share = _pair_effects(found, paired)
         pip = paired.pip
@@ -129,6 +121,21 @@ def read_inputs(
         _slot_features(columns, effects, start, single, scores, ld).astype(np.float32),
         start.astype(np.float32), modes.astype(np.float32), context.astype(np.float32), effects, swapped,
     )  # fmt: skip
+
+
+def check_reads(reads: Sequence[int]) -> None:
+    """A network reads what is read here.
+
+    Raises
+    ------
+    InputError
+        If it was trained on other numbers, by another version.
+    """
+    if tuple(reads) != READS:
+        raise InputError(
+            f"this network reads {tuple(reads)} numbers of a variant, a slot and a region, and this version of "
+            f"haplolens gives {READS}; make it anew with `haplolens deconvolve train` or `adapt`"
+        )
 
 
 def _swapped(frequency: np.ndarray, z: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from haplolens.deconvolve.familiar import Familiar, describe, read_familiar
-from haplolens.deconvolve.features import BEFORE_BESIDE, BEFORE_PAIRS, MORE, SWAPPED, Inputs, read_inputs
+from haplolens.deconvolve.features import MORE, SWAPPED, Inputs, check_reads, read_inputs
 from haplolens.errors import InputError
 from haplolens.finemap.encodings import UNRESOLVED, EncodedColumns
 from haplolens.finemap.posterior import Refined, RegionTrait, VariantPosterior
@@ -39,7 +39,14 @@ class Deconvolver:
         ONNX file, or its bytes.
     familiar
         Where its training regions lie; None trusts it everywhere.
+
+    Raises
+    ------
+    InputError
+        If the network was trained to read other numbers of a region than this version gives.
     """
+
+    reads_beside = True
 
     def __init__(self, model: Path | bytes, familiar: Familiar | None) -> None:
         options = onnxruntime.SessionOptions()
@@ -48,8 +55,7 @@ class Deconvolver:
         source = model if isinstance(model, bytes) else str(model)
         self.session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         inputs = {one.name: one.shape[-1] for one in self.session.get_inputs()}
-        self.reads = {name: inputs[name] for name in ("variants", "slots", "context")}
-        self.reads_beside = self.reads["context"] > BEFORE_BESIDE[2]
+        check_reads([inputs[name] for name in ("variants", "slots", "context")])
         self.familiar = familiar
 
     @classmethod
@@ -92,8 +98,7 @@ class Deconvolver:
         n_variants = columns.factor.shape[1]
         if not FEWEST <= n_variants <= MOST:
             return Refined(found, f"the network reads {FEWEST} to {MOST:,} variants, this has {n_variants:,}")
-        pairs = self.reads["variants"] > BEFORE_PAIRS[0]
-        inputs = read_inputs(columns, trait, found, learned, expected_causes, pairs=pairs)
+        inputs = read_inputs(columns, trait, found, learned, expected_causes)
         if self.familiar is not None and (why := self.familiar.stranger(describe(inputs))):
             return Refined(found, why)
         log_slots, log_modes = self.run([inputs])[0]
@@ -104,7 +109,6 @@ class Deconvolver:
     def run(self, regions: Sequence[Inputs]) -> list[tuple[np.ndarray, np.ndarray]]:
         """(S, 1 + V) log slots and (V, 5) log modes of regions of one size."""
         fed = {name: np.stack([getattr(one, name) for one in regions]).astype(np.float32) for name in _FIELDS}
-        fed |= {name: fed[name][..., :n_read] for name, n_read in self.reads.items()}
         fed["there"] = np.ones(fed["variants"].shape[:2], np.float32)
         slots, modes = self.session.run(None, fed)
         return list(zip(slots, modes, strict=True))

@@ -18,7 +18,6 @@ import numpy as np
 from haplolens.deconvolve.calibration import Bin, reliability, truth_of
 from haplolens.deconvolve.card import Scores, card, scores_of
 from haplolens.deconvolve.familiar import describe, familiar_of
-from haplolens.deconvolve.features import BEFORE_BESIDE
 from haplolens.deconvolve.pool import Stored, make_pool, read_pool
 from haplolens.errors import InputError, MissingPeerError, OutputError
 from haplolens.io.genotypes import read_genotypes
@@ -77,8 +76,7 @@ def train_deconvolver(
     network
         Options of `network.Deconvolver`.
     base
-        Folder of weights to go on from, instead of chance, at `GOING_ON` of the learning rate; the network then is as
-        they are, but reads all there is to read today; of its blocks as many stay as ``network`` asks for in ``depth``.
+        Folder of weights to go on from, instead of chance, at `GOING_ON` of the learning rate; the network is theirs.
     ablation
         Also train it without each of its parts, shortly, for the card (`ablation.ablate`).
     threads
@@ -100,10 +98,10 @@ def train_deconvolver(
     OutputError
         If the folder already has weights.
     InputError
-        If there is nothing to go on from, or it has fewer blocks than are asked for.
+        If there is nothing to go on from.
     """
     torch = _torch()
-    from haplolens.deconvolve.network import Deconvolver, grown
+    from haplolens.deconvolve.network import Deconvolver
     from haplolens.deconvolve.training import Recipe, load_network, train_network
 
     reporter = reporter or Reporter()
@@ -111,7 +109,7 @@ def train_deconvolver(
     torch.manual_seed(seed)
     net = Deconvolver(**(network or {}))
     if base is not None:  # read before room is made: it may be made there
-        net = grown(load_network(_weights(base)), (network or {}).get("depth"))
+        net = load_network(_weights(base))
         about["base"] = _sha256(base / "weights.safetensors")
         recipe = replace(recipe, learning_rate=GOING_ON * recipe.learning_rate)
     _make_room(out, force)
@@ -187,9 +185,8 @@ def adapt_deconvolver(
         known = json.loads(((base or shipped) / "network.json").read_text())["familiar"]
     _make_room(out, force)
     made = _pools(
-        out, n_examples, None, genotypes, threads, seed, reporter, n_samples or _n_samples(genotypes),
-        beside=net.reads[2] > BEFORE_BESIDE[2],
-    )  # fmt: skip
+        out, n_examples, None, genotypes, threads, seed, reporter, n_samples or _n_samples(genotypes)
+    )
     examples, test = read_pool(made["train"]), read_pool(made["test"])
     before = [after for _, after in answers(net, test)]
     recipe = Recipe(passes=passes, learning_rate=3e-4, seed=seed)
@@ -245,15 +242,13 @@ def _pools(
     seed: int,
     reporter: Reporter,
     n_samples: int | None = None,
-    *,
-    beside: bool = True,
 ) -> dict[str, list[Path]]:
     """Shards for training, and a tenth as many on regions that training never opens.
 
     They are kept from a run that was stopped, if it was the same one.
     """
     folder = out / "pool"
-    key = _key(n_examples, data, genotypes, seed, n_samples, beside)
+    key = _key(n_examples, data, genotypes, seed, n_samples)
     if folder.exists() and (folder / "key.json").exists() and (folder / "key.json").read_text() != key:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -263,7 +258,7 @@ def _pools(
         with reporter.step(f"regions to {name} on", max(n // 400, 1)) as done:
             made[name] = make_pool(
                 folder / name, n, data=data, extra=genotypes, threads=threads, seed=2 * seed + offset,
-                test=name == "test", n_samples=n_samples, beside=beside, progress=done,
+                test=name == "test", n_samples=n_samples, progress=done,
             )  # fmt: skip
     return made
 
@@ -274,7 +269,6 @@ def _key(
     genotypes: Sequence[Path],
     seed: int,
     n_samples: int | None,
-    beside: bool,
 ) -> str:
     """What a pool depends on, the code that makes it included."""
     here, code = files("haplolens"), hashlib.sha256()
@@ -283,7 +277,7 @@ def _key(
     for file in made_by:
         code.update(file.read_bytes())
     own = [(path.name, path.stat().st_size if path.exists() else 0) for path in genotypes]
-    return json.dumps([n_examples, data is not None, own, seed, n_samples, beside, code.hexdigest()])
+    return json.dumps([n_examples, data is not None, own, seed, n_samples, code.hexdigest()])
 
 
 def _n_samples(genotypes: Sequence[Path]) -> int:

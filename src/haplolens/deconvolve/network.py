@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from haplolens.deconvolve.features import PAIR_FEATURES, READS
-from haplolens.errors import InputError
 
 N_MODES = 5
 
@@ -143,45 +142,6 @@ class Deconvolver(nn.Module):
         claim = last(bend(each + first.bias)).squeeze(3)
         match = self.query(slot) @ self.key(state).transpose(1, 2) / state.shape[2] ** 0.5
         return claim + match
-
-
-def grown(network: Deconvolver, depth: int | None = None) -> Deconvolver:
-    """The same network, which reads all there is to read today; what it did not read before counts for nothing yet.
-
-    Where it is to have fewer blocks, ``depth``, evenly spread ones stay: each adds to what it is given, so that little
-    is lost before they learn to do without the others.
-
-    Raises
-    ------
-    InputError
-        If it is to have more blocks than it has.
-    """
-    has = network.options["depth"]
-    depth = depth or has
-    if depth > has:
-        raise InputError(
-            f"the weights to go on from have {has} attention blocks, not {depth}; ask for {has} or fewer"
-        )
-    wider = Deconvolver(**network.options | {"reads": list(READS), "depth": depth})
-    width = network.options["width"]
-    of_variant, of_slot, of_context = zip(network.reads, READS, strict=True)
-    read_by = {
-        "read": [of_variant, of_context],
-        "slot_state": [(width, width), of_slot],
-        "claim.0": [(2 * width, 2 * width), of_slot],
-    }
-    blocks = nn.ModuleList(network.blocks[k * (has - 1) // max(depth - 1, 1)] for k in range(depth))
-    held = {name: part for name, part in network.state_dict().items() if not name.startswith("blocks.")}
-    held |= blocks.state_dict(prefix="blocks.")
-    for name, parts in read_by.items():
-        before, after = zip(*parts, strict=True)
-        pieces = held[f"{name}.weight"].split(before, dim=1)
-        held[f"{name}.weight"] = torch.cat(
-            [nn.functional.pad(one, (0, n - one.shape[1])) for one, n in zip(pieces, after, strict=True)],
-            dim=1,
-        )
-    wider.load_state_dict(held)
-    return wider
 
 
 class _Neighbours(nn.Module):

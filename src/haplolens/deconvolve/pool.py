@@ -56,10 +56,10 @@ class Example:
 
 
 def draw_examples(
-    sources: Sequence[Source], rng: np.random.Generator, n_samples: int | None = None, *, beside: bool = True
+    sources: Sequence[Source], rng: np.random.Generator, n_samples: int | None = None
 ) -> list[Example]:
     """All regions of one cohort, with what the other regions of it teach; of the sources' own if its size is given."""
-    world = draw_world(rng, n_samples, beside=beside)
+    world = draw_world(rng, n_samples)
     few, some, many = rng.integers(2, 6), rng.integers(6, 20), rng.integers(20, 40)
     n_windows = int(rng.choice([1, few, some, many], p=[0.15, 0.3, 0.45, 0.1]))
     sizes = draw_sizes(n_windows, rng)
@@ -136,7 +136,6 @@ def make_pool(
     seed: int = 0,
     test: bool = False,
     n_samples: int | None = None,
-    beside: bool = True,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Shards of examples in a folder; those that are there already are kept, so a killed run goes on.
@@ -151,8 +150,6 @@ def make_pool(
         See `sources.open_sources`.
     n_samples
         Regions of cohorts of this size, with the LD of ``extra``, and nothing else.
-    beside
-        See `worlds.draw_world`.
     threads
         Worker processes; a shard depends on ``seed`` and its number alone.
     """
@@ -164,7 +161,7 @@ def make_pool(
     if not missing:
         return paths
     check_files(data, extra)
-    setup = (data, tuple(extra), test, seed, n_samples, beside)
+    setup = (data, tuple(extra), test, seed, n_samples)
     with ProcessPoolExecutor(
         threads, get_context("spawn"), initializer=_start_worker, initargs=setup
     ) as workers:
@@ -178,7 +175,7 @@ _AT_WORK: dict = {}
 
 
 def _start_worker(
-    data: Path | None, extra: Sequence[Path], test: bool, seed: int, n_samples: int | None, beside: bool
+    data: Path | None, extra: Sequence[Path], test: bool, seed: int, n_samples: int | None
 ) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
@@ -186,7 +183,7 @@ def _start_worker(
 
     _AT_WORK["limits"] = threadpool_limits(1)
     _AT_WORK["sources"] = open_sources(data, extra, test=test, seed=seed)
-    _AT_WORK["seed"], _AT_WORK["n_samples"], _AT_WORK["beside"] = seed, n_samples, beside
+    _AT_WORK["seed"], _AT_WORK["n_samples"] = seed, n_samples
 
 
 def _write_shard(job: tuple[int, Path]) -> None:
@@ -194,7 +191,7 @@ def _write_shard(job: tuple[int, Path]) -> None:
     rng = np.random.default_rng([_AT_WORK["seed"], 3, number])
     examples: list[Example] = []
     while len(examples) < SHARD_EXAMPLES:
-        examples += draw_examples(_AT_WORK["sources"], rng, _AT_WORK["n_samples"], beside=_AT_WORK["beside"])
+        examples += draw_examples(_AT_WORK["sources"], rng, _AT_WORK["n_samples"])
     write_examples(examples, path)
 
 

@@ -21,15 +21,16 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from haplolens.deconvolve.features import check_reads
 from haplolens.deconvolve.loss import MODE_WEIGHT, SET_WEIGHT, log_loss, mode_loss, set_loss
 from haplolens.deconvolve.network import Batch, Deconvolver
 from haplolens.deconvolve.pool import Stored, stack
 from haplolens.errors import HaplolensError
 from haplolens.parallel import Progress
 
-BATCH_PAIRS = 600_000
+BATCH_PAIRS = 300_000
 """V^2 of a batch, padding included: its memory, and about its cost."""
-MOST_PER_BATCH, USUAL_BATCH = 64, 40.0
+MOST_PER_BATCH, USUAL_BATCH = 32, 20.0
 AVERAGED = 0.1
 """Share of the way, from its end, over which the weights are averaged; the average is what is kept."""
 KEPT_EVERY = 120.0
@@ -363,8 +364,15 @@ def save_network(network: Deconvolver, folder: Path, about: dict) -> None:
 
 
 def load_network(folder: Path) -> Deconvolver:
-    """A network that `save_network` wrote."""
+    """A network that `save_network` wrote.
+
+    Raises
+    ------
+    InputError
+        If it reads other numbers of a region than this version gives.
+    """
     options = json.loads((folder / "network.json").read_text())["options"]
+    check_reads(options["reads"])
     network = Deconvolver(**options)
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     return network.eval()

@@ -93,18 +93,17 @@ class World:
         return float(np.clip(self.mean_causes * self.expected, 0.002, 4.0))
 
 
-def draw_world(rng: np.random.Generator, n_samples: int | None = None, *, beside: bool = True) -> World:
+def draw_world(rng: np.random.Generator, n_samples: int | None = None) -> World:
     """A world at random: nearly every combination of what can go right or wrong.
 
-    With ``n_samples`` it is a cohort of that size with its own LD; without ``beside`` nothing beyond a region's edges
-    is known, or acts: for a network that does not read it.
+    With ``n_samples`` it is a cohort of that size with its own LD.
     """
     n = int(rng.choice([405, 3000, np.exp(rng.uniform(np.log(300), np.log(50_000)))], p=[0.15, 0.15, 0.7]))
     panel = int(np.exp(rng.uniform(np.log(200), np.log(2000)))) if rng.random() < 0.22 else 0
     panel = 0 if n_samples else panel
     quiet = rng.random() < 0.2
     additive_only = not n_samples and rng.random() < (0.4 if panel else 0.04)
-    beside = beside and not panel and not additive_only and rng.random() < BESIDE_SHARE
+    beside = not panel and not additive_only and rng.random() < BESIDE_SHARE
     return World(
         n=n_samples or n,
         binary=rng.random() < 0.15,
