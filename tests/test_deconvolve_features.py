@@ -92,12 +92,10 @@ def test_inputs__start_at_effects_of_up_to_two_causes(n_causes, sizes):
     np.testing.assert_allclose(told, found.alpha[group], atol=1e-3)
 
 
-@pytest.mark.parametrize("panel", [None, 300])
-def test_inputs__start_at_single_effects_where_the_ld_is_a_panels_or_the_network_is_older(panel):
+def test_inputs__start_at_single_effects_where_the_ld_is_a_panels():
     data, found = _region(*_planted())
-    inputs = read_inputs(
-        data.columns, replace(data.trait, panel=panel), found, NOTHING_LEARNED, 0.5, pairs=panel is not None
-    )
+    of_panel = replace(data.trait, panel=300)
+    inputs = read_inputs(data.columns, of_panel, found, NOTHING_LEARNED, 0.5)
     np.testing.assert_allclose(_start(inputs), found.pip, atol=0.02)
 
 
