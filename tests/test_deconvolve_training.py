@@ -79,7 +79,7 @@ def test_network__padding_changes_nothing(pool, options):
 
 
 def test_network__reads_the_first_numbers_alone(pool):
-    """What was appended after it was trained changes nothing."""
+    """As the ablation has it: one that is blind to the last ones does not see them change."""
     network = _random_network(reads=(36, 9, 16))
     batch = stack(pool[:3])
     before = _answer(network, batch)

@@ -46,7 +46,7 @@ class Deconvolver:
         If the network was trained to read other numbers of a region than this version gives.
     """
 
-    reads_beside = True
+    reads_beside = True  # see `finemap.posterior.Refine`
 
     def __init__(self, model: Path | bytes, familiar: Familiar | None) -> None:
         options = onnxruntime.SessionOptions()
