@@ -34,7 +34,7 @@ def train_verb(
     genotypes: Annotated[
         list[Path] | None, typer.Option("--genotypes", help="Files that join the mix; may be repeated.")
     ] = None,
-    examples: Examples = 90_000,
+    examples: Examples = 80_000,
     passes: Passes = 6.0,
     base: Annotated[
         Path | None, typer.Option("--base", help="Folder of weights to go on from, instead of chance.")

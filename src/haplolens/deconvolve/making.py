@@ -46,7 +46,7 @@ def train_deconvolver(
     *,
     data: Path | None = None,
     genotypes: Sequence[Path] = (),
-    n_examples: int = 90_000,
+    n_examples: int = 80_000,
     passes: float = 6.0,
     network: dict | None = None,
     base: Path | None = None,
