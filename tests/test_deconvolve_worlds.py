@@ -252,3 +252,16 @@ def test_reliability__of_honest_pips_holds_the_truth():
         assert one.seen_low <= one.said <= one.seen_high
     liars = reliability([p**0.5 for p in pips], truth, np.arange(300) // 5)
     assert not all(b.seen_low <= b.said <= b.seen_high for b in liars)
+
+
+def test_reliability__of_few_regions_stays_between_0_and_1_and_counts_no_empty_draw():
+    pips = [np.array([0.95, 0.3]), np.array([0.95, 0.3, 0.2]), *([np.array([0.3, 0.3, 0.4, 0.2])] * 9)]
+    truth = [p > 0.9 for p in pips]
+    middle, high = reliability(pips, truth, np.arange(11))
+    assert (middle.n, middle.seen, middle.seen_low) == (39, 0.0, 0.0)
+    # in one draw of seven neither of the first two is drawn: it says nothing of the bin
+    assert (high.n, high.seen, high.seen_low, high.seen_high) == (2, 1.0, 1.0, 1.0)
+    some = reliability(
+        [np.array([0.97, 0.96])] * 5, [np.array([k > 0, True]) for k in range(5)], np.arange(5)
+    )
+    assert 0.0 < some[0].seen_low < some[0].seen < some[0].seen_high == 1.0

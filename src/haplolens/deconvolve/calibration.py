@@ -47,24 +47,22 @@ def reliability(
     for pip, causal, g in zip(pips, truth, group, strict=True):
         at = np.clip(np.searchsorted(BINS, pip, side="right") - 1, 0, n_bins - 1)
         sums[g] += np.stack([np.bincount(at, w, n_bins) for w in (np.ones(len(pip)), pip, causal)], axis=1)
+    held = np.flatnonzero(sums[:, :, 0].sum(axis=0) > 0)
+    sums, total = sums[:, held], sums[:, held].sum(axis=0)
     rng = np.random.default_rng([seed, 23])
-    drawn = rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), RESAMPLES) @ sums.reshape(
-        len(names), -1
-    )
-    drawn = drawn.reshape(RESAMPLES, n_bins, 3)
+    times = rng.multinomial(len(names), np.full(len(names), 1.0 / len(names)), RESAMPLES)
+    drawn = np.einsum("rg,gbs->rbs", times, sums)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = drawn[:, :, 2] / drawn[:, :, 0]
-        spread = np.where(sums.sum(axis=0)[:, 0] > 0, np.nan_to_num(share).std(axis=0), 0.0)
-        total = sums.sum(axis=0)
-        said, seen = total[:, 1] / total[:, 0], total[:, 2] / total[:, 0]
-    reach = norm.isf(0.025 / n_bins)
-    held = np.flatnonzero(total[:, 0] > 0)
+        share = drawn[:, :, 2] / drawn[:, :, 0]  # nan where a draw holds no variant of the bin
+    said, seen = total[:, 1] / total[:, 0], total[:, 2] / total[:, 0]
+    reach = norm.isf(0.025 / n_bins) * np.nanstd(share, axis=0)
+    low, high = np.clip([seen - reach, seen + reach], 0.0, 1.0)
     return [
         Bin(
-            float(BINS[b]), float(BINS[b + 1]), float(said[b]), float(seen[b]),
-            float(seen[b] - reach * spread[b]), float(seen[b] + reach * spread[b]), int(total[b, 0]),
+            float(BINS[b]), float(BINS[b + 1]), float(said[i]), float(seen[i]), float(low[i]), float(high[i]),
+            int(total[i, 0]),
         )
-        for b in held
+        for i, b in enumerate(held)
     ]  # fmt: skip
 
 
