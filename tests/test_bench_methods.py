@@ -70,7 +70,7 @@ def test_deconvolver__starts_at_the_learned_fit_and_falls_back_to_it(task_of, mo
         told.append(expected_causes)
         return Refined(found, "never seen such a region")
 
-    monkeypatch.setattr(methods, "shipped_deconvolver", lambda: refine)
+    monkeypatch.setattr(methods, "deconvolver_of", lambda weights: refine)
     answer = answer_tasks(task_of("susie_encodings_learned", "deconvolver"))[0]
     for base, said in zip(answer["susie_encodings_learned"], answer["deconvolver"], strict=True):
         np.testing.assert_array_equal(base.scores, said.scores)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from importlib.resources import files
 from math import ceil
 from multiprocessing import get_context
@@ -32,7 +33,7 @@ from haplolens.bench.methods import (
     Task,
     Taught,
     answer_tasks,
-    shipped_deconvolver,
+    deconvolver_of,
     teach,
 )
 from haplolens.bench.planted import PlantedTrait, plant_traits
@@ -70,6 +71,7 @@ def run_bench(
     methods: Sequence[str] = (),
     traits: int | None = None,
     cache: Path | None = None,
+    weights: Path | None = None,
 ) -> list[dict]:
     """Precision, credible sets, calibration and cost of every method on planted causes.
 
@@ -95,6 +97,8 @@ def run_bench(
         About so many for each suite, instead of the suites' own number; slow methods get a tenth.
     cache
         Folder of answers; None keeps none.
+    weights
+        Folder of the deconvolver's; those that ship by default.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def run_bench(
         raise ConfigError(f"`{unknown[0]}` is no method of causal; there are {', '.join(METHODS)}.")
     told = reporter or Reporter()
     wanted = [name for name in METHODS if name in (methods or DEFAULT)]
-    if "deconvolver" in wanted and shipped_deconvolver() is None:
+    if "deconvolver" in wanted and deconvolver_of(weights) is None:
         told.note("there are no weights of the deconvolver here: it is left out")
         wanted.remove("deconvolver")
     sizes = _sizes(plan, quick, traits)
@@ -117,7 +121,7 @@ def run_bench(
     tallies: dict[str, list[Tally]] = {}
     with _workers(threads) as map_tasks:
         for name in [one for one in plan["suites"] if not suites or one in suites]:
-            suite = _Suite(name, suite_plan(plan, name), sizes, worlds, seed)
+            suite = _Suite(name, suite_plan(plan, name), sizes, worlds, seed, weights)
             found = suite.run(_for_suite(wanted, suite.plan), map_tasks, answers, told)
             records += summarise(name, found, seed=seed)
             for one in found:
@@ -170,8 +174,16 @@ def _workers(threads: int) -> Iterator[MapTasks]:
 class _Suite:
     """One suite: its windows and traits, made when they are asked for."""
 
-    def __init__(self, name: str, plan: dict, sizes: tuple[int, int, int], worlds: Worlds, seed: int) -> None:
-        self.name, self.plan, self.seed = name, plan, plan["seed"] + seed
+    def __init__(
+        self,
+        name: str,
+        plan: dict,
+        sizes: tuple[int, int, int],
+        worlds: Worlds,
+        seed: int,
+        weights: Path | None = None,
+    ) -> None:
+        self.name, self.plan, self.seed, self.weights = name, plan, plan["seed"] + seed, weights
         self.windows: list[Window] = []
         for world in plan["worlds"].values():
             self.windows += cut_windows(worlds.make(world), world | plan, self.seed)
@@ -202,8 +214,11 @@ class _Suite:
     def _key(self, method: str) -> dict:
         """What an answer depends on, beside the code."""
         n = self.n_slow if METHODS[method].slow else self.n_traits
-        return {"suite": self.name, "plan": self.plan, "seed": self.seed, "traits": n, "learning": self.n_learning,
-                "loci": [window.locus for window in self.windows]}  # fmt: skip
+        key = {"suite": self.name, "plan": self.plan, "seed": self.seed, "traits": n, "learning": self.n_learning,
+               "loci": [window.locus for window in self.windows]}  # fmt: skip
+        if self.weights is not None and method == "deconvolver":
+            key["weights"] = sha256((self.weights / "network.onnx").read_bytes()).hexdigest()
+        return key
 
     def _groups(self, methods: list[str]) -> list[tuple[str, ...]]:
         """Methods that are run together."""
@@ -223,7 +238,10 @@ class _Suite:
         lessons = self._learn(map_tasks) if method.learns else {}
         n = self.n_slow if method.slow else self.n_traits
         tasks = [
-            Task(group, window, traits[:n], self.plan, *lessons.get(window.locus, (NOTHING_LEARNED, EXPECTED_CAUSES)))
+            Task(
+                group, window, traits[:n], self.plan,
+                *lessons.get(window.locus, (NOTHING_LEARNED, EXPECTED_CAUSES)), self.weights,
+            )
             for window, traits in zip(self.windows, self.traits, strict=True)
         ]  # fmt: skip
         batch = R_WINDOWS if group == ("susieR",) else 1
@@ -235,7 +253,7 @@ class _Suite:
         """For each locus, what the others teach: a prior over encodings, and how many causes a window has."""
         if self._lessons is None:
             tasks = [
-                Task(("teach",), window, traits[: self.n_learning], self.plan)
+                Task(("teach",), window, traits[: self.n_learning], self.plan, weights=self.weights)
                 for window, traits in zip(self.windows, self.traits, strict=True)
             ]
             expected: dict[str, float] = {}

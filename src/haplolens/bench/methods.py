@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
@@ -50,6 +51,8 @@ class Task:
         The suite.
     learned, expected_causes
         What the other loci have taught.
+    weights
+        Folder of the deconvolver's; those that ship by default.
     """
 
     methods: tuple[str, ...]
@@ -58,6 +61,7 @@ class Task:
     plan: dict
     learned: Learned = NOTHING_LEARNED
     expected_causes: float = EXPECTED_CAUSES
+    weights: Path | None = None
 
 
 Answers = dict[str, list[Said]]
@@ -234,7 +238,7 @@ def _susie_flat(task: Task) -> Answers:
 
 def _learned(task: Task) -> Answers:
     """Encoding-aware SuSiE with the prior of the other loci, and the deconvolver on top of the same fit."""
-    refine = shipped_deconvolver() if "deconvolver" in task.methods else None
+    refine = deconvolver_of(task.weights) if "deconvolver" in task.methods else None
     answers: Answers = {name: [] for name in task.methods}
     evidence, started = Evidence(task.window), time.perf_counter()
     evidence.warm(additive_only=False)
@@ -251,7 +255,7 @@ def _learned(task: Task) -> Answers:
             answers["susie_encodings_learned"].append(_timed(one, fitted))
         if refine is not None:
             started = time.perf_counter()
-            known = _with_neighbours(data.trait, evidence, trait)
+            known = _with_neighbours(refine, data.trait, evidence, trait)
             refined = refine(data.columns, known, found, task.learned, task.expected_causes)
             spent = fitted + time.perf_counter() - started
             one = _posterior(refined.posterior, data, trait, temper=TEMPER, fallback=bool(refined.fallback))
@@ -259,9 +263,11 @@ def _learned(task: Task) -> Answers:
     return answers
 
 
-def _with_neighbours(region: RegionTrait, evidence: Evidence, trait: PlantedTrait) -> RegionTrait:
-    """With what lies beside the window, if the network that ships reads it, as in a run."""
-    if not getattr(shipped_deconvolver(), "reads_beside", False):
+def _with_neighbours(
+    refine: Refine | None, region: RegionTrait, evidence: Evidence, trait: PlantedTrait
+) -> RegionTrait:
+    """With what lies beside the window, if the network reads it, as in a run."""
+    if not getattr(refine, "reads_beside", False):
         return region
     return replace(region, neighbours=evidence.neighbours(trait))
 
@@ -307,8 +313,10 @@ def _pairs(task: Task) -> Answers:
 
 
 @cache
-def shipped_deconvolver() -> Refine | None:
-    """The network that ships with the package; None where there is none."""
+def deconvolver_of(weights: Path | None) -> Refine | None:
+    """The network of a folder, or the one that ships with the package; None where that is missing."""
+    if weights is not None:
+        return import_module("haplolens.deconvolve.inference").Deconvolver.load(weights)
     try:
         return import_module("haplolens.deconvolve.inference").Deconvolver.shipped()
     except (ImportError, AttributeError, OSError, InputError):
@@ -364,11 +372,12 @@ class Taught:
 
 def teach(task: Task) -> Taught:
     """Fit the traits of a task with what is known so far."""
-    evidence = Evidence(task.window)
+    evidence, refine = Evidence(task.window), deconvolver_of(task.weights)
     fits, beside = [], []
     for trait in task.traits:
         data = evidence.read(trait)
-        beside.append(signal_beside(data.columns, _with_neighbours(data.trait, evidence, trait)))
+        known = _with_neighbours(refine, data.trait, evidence, trait)
+        beside.append(signal_beside(data.columns, known))
         fits.append(
             fit_variants(
                 data.columns, data.trait, task.learned.encoding_prior, expected_causes=task.expected_causes

@@ -17,7 +17,7 @@ from haplolens.progress import Reporter
 
 BENCHES = {
     "controls": "controls", "causal": "causal", "prediction": "prediction", "speed": "speed",
-    "effect-size": "effect_size",
+    "breadth": "breadth", "effect-size": "effect_size",
 }  # fmt: skip
 """Name of a benchmark -> module of this room, whose ``run_bench`` makes its records."""
 
@@ -83,7 +83,7 @@ def run_bench(
     path
         JSON file to write the records to.
     how
-        Further arguments of one benchmark (``traits methods cache`` of `causal.run_bench`, ``methods cache`` of
+        Further arguments of one benchmark (``traits methods cache weights`` of `causal.run_bench`, ``methods cache`` of
         `prediction.run_bench`).
 
     Returns

@@ -47,6 +47,7 @@ def _bench(name: str, summary: str) -> Callable[..., None]:
 for _name, _summary in (
     ("controls", "Positive controls in real data; with --null, null traits."),
     ("speed", "Against plink2, plink1.9 and susieR, as ratios in one run."),
+    ("breadth", "What the network pays for the breadth of its worlds."),
     ("effect-size", "What a cohort shows of the size of its effects: the fit behind the prior."),
 ):
     _bench(_name, _summary)
@@ -59,6 +60,10 @@ def causal_verb(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write tidy records here.")] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Draw precision and calibration: an .svg.")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="Folder of the deconvolver's weights; those that ship by default."),
     ] = None,
     n_traits: Annotated[
         int | None,
@@ -84,6 +89,7 @@ def causal_verb(
     records = run_bench(
         "causal", suites=o.names(suite), quick=quick, data=data, threads=threads, seed=seed,
         reporter=reporter_for(False), path=json_file, methods=o.names(method), traits=n_traits, cache=kept,
+        weights=weights,
     )  # fmt: skip
     show_records(records, json_file)
     if plot is not None:

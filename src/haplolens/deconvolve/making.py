@@ -18,7 +18,7 @@ import numpy as np
 from haplolens.deconvolve.calibration import Bin, reliability, truth_of
 from haplolens.deconvolve.card import Scores, card, scores_of
 from haplolens.deconvolve.familiar import describe, familiar_of
-from haplolens.deconvolve.pool import Stored, make_pool, read_pool
+from haplolens.deconvolve.pool import Draw, Stored, draw_examples, make_pool, read_pool
 from haplolens.errors import InputError, MissingPeerError, OutputError
 from haplolens.io.genotypes import read_genotypes
 from haplolens.progress import Reporter
@@ -51,6 +51,7 @@ def train_deconvolver(
     network: dict | None = None,
     base: Path | None = None,
     ablation: bool = False,
+    draw: Draw = draw_examples,
     threads: int = 2,
     seed: int = 0,
     force: bool = False,
@@ -79,6 +80,8 @@ def train_deconvolver(
         Folder of weights to go on from, instead of chance, at `GOING_ON` of the learning rate; the network is theirs.
     ablation
         Also train it without each of its parts, shortly, for the card (`ablation.ablate`).
+    draw
+        What makes the examples of a cohort; any kind of cohort by default.
     threads
         Worker processes.
     seed
@@ -114,7 +117,7 @@ def train_deconvolver(
         recipe = replace(recipe, learning_rate=GOING_ON * recipe.learning_rate)
     _make_room(out, force)
     started = time.monotonic()
-    made = _pools(out, n_examples, data, genotypes, threads, seed, reporter)
+    made = _pools(out, n_examples, data, genotypes, threads, seed, reporter, draw=draw)
     examples = read_pool(made["train"])
     on_gpu = torch.cuda.is_available()
     with reporter.step("training", 1000) as done:
@@ -242,13 +245,14 @@ def _pools(
     seed: int,
     reporter: Reporter,
     n_samples: int | None = None,
+    draw: Draw = draw_examples,
 ) -> dict[str, list[Path]]:
     """Shards for training, and a tenth as many on regions that training never opens.
 
     They are kept from a run that was stopped, if it was the same one.
     """
     folder = out / "pool"
-    key = _key(n_examples, data, genotypes, seed, n_samples)
+    key = _key(n_examples, data, genotypes, seed, n_samples, draw)
     if folder.exists() and (folder / "key.json").exists() and (folder / "key.json").read_text() != key:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -258,7 +262,7 @@ def _pools(
         with reporter.step(f"regions to {name} on", max(n // 400, 1)) as done:
             made[name] = make_pool(
                 folder / name, n, data=data, extra=genotypes, threads=threads, seed=2 * seed + offset,
-                test=name == "test", n_samples=n_samples, progress=done,
+                test=name == "test", n_samples=n_samples, draw=draw, progress=done,
             )  # fmt: skip
     return made
 
@@ -269,6 +273,7 @@ def _key(
     genotypes: Sequence[Path],
     seed: int,
     n_samples: int | None,
+    draw: Draw,
 ) -> str:
     """What a pool depends on, the code that makes it included."""
     here, code = files("haplolens"), hashlib.sha256()
@@ -277,7 +282,17 @@ def _key(
     for file in made_by:
         code.update(file.read_bytes())
     own = [(path.name, path.stat().st_size if path.exists() else 0) for path in genotypes]
-    return json.dumps([n_examples, data is not None, own, seed, n_samples, code.hexdigest()])
+    return json.dumps(
+        [
+            n_examples,
+            data is not None,
+            own,
+            seed,
+            n_samples,
+            f"{draw.__module__}.{draw.__qualname__}",
+            code.hexdigest(),
+        ]
+    )
 
 
 def _n_samples(genotypes: Sequence[Path]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -65,6 +65,10 @@ def draw_examples(
     sizes = draw_sizes(n_windows, rng)
     problems = draw_problems(world, sources, sizes, TRAITS_PER_WINDOW, rng, only=n_samples is not None)
     return read_examples(world, problems, rng)
+
+
+Draw = Callable[[Sequence[Source], np.random.Generator, int | None], list[Example]]
+"""What makes the examples of a cohort, as `draw_examples` does; a function of a module, as it travels to workers."""
 
 
 def draw_sizes(n_windows: int, rng: np.random.Generator) -> np.ndarray:
@@ -136,6 +140,7 @@ def make_pool(
     seed: int = 0,
     test: bool = False,
     n_samples: int | None = None,
+    draw: Draw = draw_examples,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Shards of examples in a folder; those that are there already are kept, so a killed run goes on.
@@ -150,6 +155,8 @@ def make_pool(
         See `sources.open_sources`.
     n_samples
         Regions of cohorts of this size, with the LD of ``extra``, and nothing else.
+    draw
+        What makes the examples of a cohort.
     threads
         Worker processes; a shard depends on ``seed`` and its number alone.
     """
@@ -161,7 +168,7 @@ def make_pool(
     if not missing:
         return paths
     check_files(data, extra)
-    setup = (data, tuple(extra), test, seed, n_samples)
+    setup = (data, tuple(extra), test, seed, n_samples, draw)
     with ProcessPoolExecutor(
         threads, get_context("spawn"), initializer=_start_worker, initargs=setup
     ) as workers:
@@ -175,7 +182,7 @@ _AT_WORK: dict = {}
 
 
 def _start_worker(
-    data: Path | None, extra: Sequence[Path], test: bool, seed: int, n_samples: int | None
+    data: Path | None, extra: Sequence[Path], test: bool, seed: int, n_samples: int | None, draw: Draw
 ) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
@@ -183,7 +190,7 @@ def _start_worker(
 
     _AT_WORK["limits"] = threadpool_limits(1)
     _AT_WORK["sources"] = open_sources(data, extra, test=test, seed=seed)
-    _AT_WORK["seed"], _AT_WORK["n_samples"] = seed, n_samples
+    _AT_WORK["seed"], _AT_WORK["n_samples"], _AT_WORK["draw"] = seed, n_samples, draw
 
 
 def _write_shard(job: tuple[int, Path]) -> None:
@@ -191,7 +198,7 @@ def _write_shard(job: tuple[int, Path]) -> None:
     rng = np.random.default_rng([_AT_WORK["seed"], 3, number])
     examples: list[Example] = []
     while len(examples) < SHARD_EXAMPLES:
-        examples += draw_examples(_AT_WORK["sources"], rng, _AT_WORK["n_samples"])
+        examples += _AT_WORK["draw"](_AT_WORK["sources"], rng, _AT_WORK["n_samples"])
     write_examples(examples, path)
 
 
