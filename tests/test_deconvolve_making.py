@@ -60,7 +60,7 @@ def test_train__from_genealogies_alone(tmp_path):
 def test_train__goes_on_from_weights(tmp_path, monkeypatch):
     import torch
 
-    def few_regions(out, *_):
+    def few_regions(out, *_, **__):
         rng = np.random.default_rng(4)
         world = replace(
             draw_world(rng), n=500, panel=0, hidden=0.0, quiet=False, beyond=0.0, count=np.eye(7)[1]
