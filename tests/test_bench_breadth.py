@@ -5,20 +5,19 @@ pytest.importorskip("torch")
 
 from haplolens.bench import breadth, causal, methods
 from haplolens.deconvolve import making
-from haplolens.deconvolve.pool import TRAITS_PER_WINDOW
+from haplolens.deconvolve.pool import SHARD_EXAMPLES, make_pool, read_pool
 from haplolens.errors import ConfigError, InputError
 
 
-def test_draw_clean__is_as_clean_as_it_says():
-    rng = np.random.default_rng(3)
-    world = breadth.clean_world(rng)
+def test_draw_clean__is_as_clean_as_it_says(tmp_path):
+    world = breadth.clean_world(np.random.default_rng(3))
     assert world.count.shape == (7,)
     assert (world.count.sum(), world.mean_causes) == (pytest.approx(1.0), pytest.approx(1.0))
     assert world.modes.sum() == pytest.approx(1.0)
     assert [world.background, world.beyond, world.panel, world.hidden, world.quiet] == [0, 0, 0, 0, False]
-    examples = breadth.draw_clean([], rng)
-    assert len(examples) >= 6 * TRAITS_PER_WINDOW
-    assert {len(e.inputs.variants) for e in examples} == {breadth.WINDOW}
+    examples = read_pool(make_pool(tmp_path, SHARD_EXAMPLES, data=None, draw=breadth.draw_clean))
+    assert len(examples) >= SHARD_EXAMPLES
+    assert {e.n_variants for e in examples} == {breadth.WINDOW}
     assert {len(e.causes) for e in examples} == {0, 1, 2}
     assert all(e.complete for e in examples)
 

@@ -259,7 +259,7 @@ def test_reliability__of_few_regions_stays_between_0_and_1_and_counts_no_empty_d
     truth = [p > 0.9 for p in pips]
     middle, high = reliability(pips, truth, np.arange(11))
     assert (middle.n, middle.seen, middle.seen_low) == (39, 0.0, 0.0)
-    # in one draw of seven neither of the first two is drawn: it says nothing of the bin
+    # in one draw of nine neither of the first two is drawn: it says nothing of the bin
     assert (high.n, high.seen, high.seen_low, high.seen_high) == (2, 1.0, 1.0, 1.0)
     some = reliability(
         [np.array([0.97, 0.96])] * 5, [np.array([k > 0, True]) for k in range(5)], np.arange(5)

@@ -282,17 +282,8 @@ def _key(
     for file in made_by:
         code.update(file.read_bytes())
     own = [(path.name, path.stat().st_size if path.exists() else 0) for path in genotypes]
-    return json.dumps(
-        [
-            n_examples,
-            data is not None,
-            own,
-            seed,
-            n_samples,
-            f"{draw.__module__}.{draw.__qualname__}",
-            code.hexdigest(),
-        ]
-    )
+    drawn = f"{draw.__module__}.{draw.__qualname__}"
+    return json.dumps([n_examples, data is not None, own, seed, n_samples, drawn, code.hexdigest()])
 
 
 def _n_samples(genotypes: Sequence[Path]) -> int:
