@@ -65,7 +65,10 @@ def test_weights__are_those_of_the_folder_and_make_other_answers(monkeypatch, tm
     suite.name, suite.plan, suite.seed, suite.weights, suite.windows = "small", {}, 0, None, []
     suite.n_traits = suite.n_slow = suite.n_learning = 5
     usual = suite._key("deconvolver"), suite._key("exact")
-    (tmp_path / "network.onnx").write_bytes(b"another")
-    suite.weights = tmp_path
-    assert suite._key("deconvolver") != usual[0]
+    suite.weights, told = tmp_path, [usual[0]]
+    for network, about in ((b"another", "{}"), (b"a third", "{}"), (b"a third", '{"familiar": {}}')):
+        (tmp_path / "network.onnx").write_bytes(network)
+        (tmp_path / "network.json").write_text(about)
+        told.append(suite._key("deconvolver"))
+    assert all(one not in told[:at] for at, one in enumerate(told))
     assert suite._key("exact") == usual[1]

@@ -217,7 +217,9 @@ class _Suite:
         key = {"suite": self.name, "plan": self.plan, "seed": self.seed, "traits": n, "learning": self.n_learning,
                "loci": [window.locus for window in self.windows]}  # fmt: skip
         if self.weights is not None and method == "deconvolver":
-            key["weights"] = sha256((self.weights / "network.onnx").read_bytes()).hexdigest()
+            # network.json too: it says which windows are strange, and those are left to SuSiE.
+            told = b"".join((self.weights / name).read_bytes() for name in ("network.onnx", "network.json"))
+            key["weights"] = sha256(told).hexdigest()
         return key
 
     def _groups(self, methods: list[str]) -> list[tuple[str, ...]]:
