@@ -21,7 +21,7 @@ LABELS = {
     "susie_encodings_flat": "SuSiE, encodings, flat", "susie_encodings_learned": "SuSiE, encodings",
     "pair_effects": "effects of up to two causes", "exact": "exact posterior",
 }  # fmt: skip
-ROW, LEFT, PANEL, GAP, TOP = 22, 110, 380, 70, 46
+ROW, LEFT, PANEL, GAP, TOP = 22, 125, 380, 70, 46
 SIDE = 300
 METRIC = "average_precision_per_window"
 
