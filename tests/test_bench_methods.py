@@ -12,11 +12,12 @@ from haplolens.bench.finding_plot import plot_finding
 from haplolens.bench.methods import METHODS, Task, answer_tasks
 from haplolens.bench.planted import plant_traits
 from haplolens.bench.said import Said, block_probability, load, save
+from haplolens.bench.susie_in_r import run_susie_in_r
 from haplolens.bench.susie_inf import Spectrum, fit_susie_inf
 from haplolens.bench.windows import Locus, cut_windows
 from haplolens.bench.worlds import Worlds
 from haplolens.data.simulate import simulate_cohort
-from haplolens.errors import ConfigError
+from haplolens.errors import ConfigError, MissingPeerError
 from haplolens.finemap.posterior import Refined
 from haplolens.finemap.susie import susie
 
@@ -61,6 +62,16 @@ def test_susie_in_r__is_what_our_additive_susie_says(task_of):
         for r, own in zip(a["susieR"], b["susie_additive"], strict=True):
             np.testing.assert_allclose(r.scores, own.scores, atol=2e-3)
             np.testing.assert_allclose(r.blocks, own.blocks, atol=5e-3)
+
+
+def test_susie_in_r__is_given_one_blas_thread(monkeypatch, tmp_path):
+    r = tmp_path / "Rscript"
+    r.write_text('#!/bin/sh\necho "threads $OMP_NUM_THREADS $OPENBLAS_NUM_THREADS" >&2\nexit 1\n')
+    r.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with pytest.raises(MissingPeerError, match=r"did not run \(threads 1 1\)"):
+        run_susie_in_r([(np.eye(4), np.ones((4, 1)))])
 
 
 def test_deconvolver__starts_at_the_learned_fit_and_falls_back_to_it(task_of, monkeypatch):

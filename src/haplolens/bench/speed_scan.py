@@ -11,14 +11,11 @@ import numpy as np
 import pandas as pd
 
 from haplolens.bench.records import record
-from haplolens.bench.timing import Cost, measure, measure_python
+from haplolens.bench.timing import ONE_BLAS_THREAD, Cost, measure, measure_python
 from haplolens.data.cohort import Cohort
 from haplolens.data.genotypes import MISSING, Genotypes, Variants
 from haplolens.io.pgen import write_store
 from haplolens.progress import Reporter
-
-ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""plink2 makes its own threads; where its BLAS makes more, they wait for each other."""
 
 OUR_SCAN = """
 import json, sys, time
@@ -87,6 +84,7 @@ def scan_case(quick: bool, data: Path, threads: int, seed: int, reporter: Report
         idle = measure_python(OUR_IMPORTS)
         done(1)
         peers = {}
+        # plink2 makes its own threads; where its BLAS makes more, they wait for each other.
         for name, environment in (("plink2", {}), ("plink2_one_blas_thread", ONE_BLAS_THREAD)):
             if shutil.which("plink2") is not None:
                 peers[name] = run_plink2(folder, threads, environment)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from haplolens.bench.timing import ONE_BLAS_THREAD
 from haplolens.errors import MissingPeerError
 
 SCRIPT = """
@@ -100,6 +102,7 @@ def run_susie_in_r(problems: list) -> tuple[list[list[RFit]], str]:
             capture_output=True,
             text=True,
             check=False,
+            env=os.environ | ONE_BLAS_THREAD,  # as every other method here
         )
         if done.returncode:
             raise MissingPeerError(

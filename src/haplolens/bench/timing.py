@@ -18,6 +18,8 @@ from haplolens.errors import HaplolensError
 
 LOOK_EVERY = 0.005
 """Seconds between looks at a running program's memory."""
+ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""For a program's environment: its BLAS keeps to one thread, whatever its caller's does."""
 
 
 class Cost(NamedTuple):
