@@ -138,7 +138,7 @@ def test_logistic_and_firth__equal_plink2(data, encoding, share, tmp_path):
     """Within 1e-3 relative, or, where plink2's beta is further off, at the maximum of the likelihood while it is not.
 
     plink2 fits in single precision and stops Firth's steps at 1e-4, so that its effects near 0 carry an error of up
-    to 8e-4 of a standard error (AVX2 build); ours is then held to 1e-5 of one by a maximum in double precision.
+    to 8e-4 of a standard error (the most seen); ours is then held to 1e-5 of one by a maximum in double precision.
     """
     cohort, rows, covariates, y = data
     cohort = cohort[:, np.arange(0, cohort.n_variants, 2 if encoding == "additive" else 6)]
@@ -158,7 +158,7 @@ def test_logistic_and_firth__equal_plink2(data, encoding, share, tmp_path):
     assert theirs[some].any()
     beta, se = (table[f"{name}_additive"].to_numpy()[some] for name in ("beta", "se"))
     found = found[some].reset_index(drop=True)
-    np.testing.assert_array_less(np.abs(beta - found["beta"]), 1e-3 * np.abs(beta) + 1e-3 * se)
+    np.testing.assert_array_less(np.abs(beta - found["beta"]), 1e-3 * np.abs(beta) + 8e-4 * se)
     for at in np.flatnonzero(np.abs(beta - found["beta"]) > 1e-3 * np.abs(beta)):
         calls = coded.genotypes.read(np.flatnonzero(some)[[at]])[0, rows]
         seen = calls != MISSING

@@ -53,9 +53,8 @@ def test_additive__equals_susier_on_real_loci(traits):
         data = Evidence(window).read(trait, additive_only=True)
         found = fit_variants(data.columns, data.trait, FLAT, plain=True)
         assert np.abs(found.pip - peer.pip).max() <= 1e-3
-        alike = np.unique(genotypes, axis=1, return_inverse=True)[
-            1
-        ]  # which of them ends a set is rounding's choice
+        # Which of some identical variants ends a set is rounding's choice: they count as one.
+        _, alike = np.unique(genotypes, axis=1, return_inverse=True)
         sets = [one.variants for one in credible_sets(found, data.columns, temper=1.0)]
         ours, theirs = ({tuple(sorted(alike[one])) for one in many} for many in (sets, peer.sets))
         assert ours == theirs
