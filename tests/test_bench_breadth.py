@@ -58,7 +58,7 @@ def test_run_bench__has_two_suites(tmp_path):
         breadth.run_bench(suites=["mixed"], data=tmp_path)
 
 
-def test_weights__are_those_of_the_folder_and_make_other_answers(monkeypatch, tmp_path):
+def test_weights__are_those_of_the_folder_and_make_other_answers(tmp_path):
     with pytest.raises(InputError, match="network"):
         methods.deconvolver_of(tmp_path)
     suite = causal._Suite.__new__(causal._Suite)

@@ -64,13 +64,16 @@ def test_susie_in_r__is_what_our_additive_susie_says(task_of):
             np.testing.assert_allclose(r.blocks, own.blocks, atol=5e-3)
 
 
-def test_susie_in_r__is_given_one_blas_thread(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("says", "told"), [("threads $OMP_NUM_THREADS $OPENBLAS_NUM_THREADS", "threads 1 1"), ("", "exit code 9")]
+)
+def test_susie_in_r__is_given_one_blas_thread_and_says_why_it_failed(says, told, monkeypatch, tmp_path):
     r = tmp_path / "Rscript"
-    r.write_text('#!/bin/sh\necho "threads $OMP_NUM_THREADS $OPENBLAS_NUM_THREADS" >&2\nexit 1\n')
+    r.write_text(f'#!/bin/sh\necho "{says}" >&2\nexit 9\n')
     r.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    with pytest.raises(MissingPeerError, match=r"did not run \(threads 1 1\)"):
+    with pytest.raises(MissingPeerError, match=rf"did not run \({told}\)"):
         run_susie_in_r([(np.eye(4), np.ones((4, 1)))])
 
 

@@ -105,9 +105,9 @@ def run_susie_in_r(problems: list) -> tuple[list[list[RFit]], str]:
             env=os.environ | ONE_BLAS_THREAD,  # as every other method here
         )
         if done.returncode:
+            why = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
             raise MissingPeerError(
-                f"susieR did not run ({done.stderr.strip().splitlines()[-1]}); install it with: "
-                "apt-get install r-cran-susier"
+                f"susieR did not run ({why}); install it with: apt-get install r-cran-susier"
             )
         fits = [
             [_read(folder / f"r{k}_{t}") for t in range(1, n_traits + 1)]
